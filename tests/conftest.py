@@ -1,0 +1,41 @@
+"""Fixture modules, deterministic property tests, and the check of requirement ids."""
+
+import functools
+from pathlib import Path
+
+import hypothesis
+import hypothesis.configuration
+import pytest
+import yaml
+
+# One family of fixtures per file in tests/fixtures; add yours here.
+pytest_plugins = [
+    "fixtures.postgres",
+]
+
+ROOT = Path(__file__).parent.parent
+
+# The same examples in every run: a red build is a change in the code, never bad luck.
+hypothesis.configuration.set_hypothesis_home_dir(ROOT / ".cache" / "hypothesis")
+hypothesis.settings.register_profile(
+    "ald", derandomize=True, database=None, deadline=None, print_blob=True
+)
+hypothesis.settings.load_profile("ald")
+
+
+@functools.cache
+def requirement_ids() -> frozenset[str]:
+    return frozenset(yaml.safe_load((ROOT / "tests" / "requirements.yaml").read_text()))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a requirement mark whose id no row of tests/requirements.yaml has."""
+    unknown = {
+        f"{item.nodeid}: requirement {row!r} is not in tests/requirements.yaml"
+        for item in items
+        for mark in item.iter_markers("requirement")
+        for row in mark.args
+        if row not in requirement_ids()
+    }
+    if unknown:
+        raise pytest.UsageError("\n".join(sorted(unknown)))
