@@ -10,6 +10,7 @@ import yaml
 
 # One family of fixtures per file in tests/fixtures; add yours here.
 pytest_plugins = [
+    "fixtures.apiserver",
     "fixtures.postgres",
 ]
 
