@@ -6,10 +6,20 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from fixtures.postgres import PostgresServer, run_server
 from fixtures.wait import eventually
 
 pytestmark = pytest.mark.integration
+
+HOLD_A_SERVER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from fixtures.postgres import run_server
+with run_server() as server:
+    print(server.directory, server.dsn(), flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_each_database_starts_empty_and_is_seen_by_no_other(postgres: PostgresServer):
@@ -41,11 +51,7 @@ def test_the_server_ends_and_cleans_up_when_its_test_is_killed():
         [
             sys.executable,
             "-c",
-            "import sys; sys.path.insert(0, sys.argv[1])\n"
-            "from fixtures.postgres import run_server\n"
-            "with run_server() as server:\n"
-            "    print(server.directory, server.dsn(), flush=True)\n"
-            "    sys.stdin.read()\n",
+            HOLD_A_SERVER,
             str(Path(__file__).parent.parent),
         ],
         stdin=subprocess.PIPE,
