@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo clean bench
+.PHONY: help setup check test demo clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,9 +15,6 @@ test:  ## Everything: check, integration, and the system on a real cluster
 
 demo:  ## From a fresh clone to a finished run on a real cluster
 	hack/demo
-
-bench:  ## Measure
-	hack/bench
 
 clean:  ## Take the cluster down and remove what was built
 	hack/clean

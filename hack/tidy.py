@@ -2,9 +2,11 @@
 """House rules that no linter knows: sizes, mirrored tests, reasons, and what must not be in a file."""
 
 import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,18 +101,20 @@ def source(path: Path, text: str) -> Iterator[str]:
         yield f"{path}: {len(lines)} lines, at most {MODULE_LINES_MAX}"
     if forbidden := FORBIDDEN_NAMES.intersection((*path.parts[:-1], path.stem)):
         yield f"{path}: is called {forbidden.pop()}, which says nothing; name it after what it holds"
-    for number, line in enumerate(lines, 1):
-        yield from unreasoned(path, number, line)
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield from unreasoned(path, token.start[0], token.string)
     # A function's size is its own affair in a test; its parameters are fixtures there.
     for node in ast.walk(ast.parse(text, str(path))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from function(path, node)
 
 
-def unreasoned(path: Path, number: int, line: str) -> Iterator[str]:
-    if (match := NOQA.search(line)) and not REASONED_NOQA.match(match["rest"]):
+def unreasoned(path: Path, number: int, comment: str) -> Iterator[str]:
+    """Yield a comment that silences a tool and does not say why."""
+    if (match := NOQA.search(comment)) and not REASONED_NOQA.match(match["rest"]):
         yield f"{path}:{number}: noqa needs a code and ' -- reason'"
-    if (match := TYPE_IGNORE.search(line)) and not REASONED_IGNORE.match(match["rest"]):
+    if (match := TYPE_IGNORE.search(comment)) and not REASONED_IGNORE.match(match["rest"]):
         yield f"{path}:{number}: type: ignore needs [code] and '  # -- reason'"
 
 
