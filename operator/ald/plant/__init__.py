@@ -1,0 +1,1 @@
+"""The machine as data: its parameters, valves, gases and rules, and how register words become values."""

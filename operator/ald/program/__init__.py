@@ -1,0 +1,1 @@
+"""From a recipe and a machine to a program: compile, prove, estimate. Needs no hardware."""

@@ -1,0 +1,1 @@
+"""What the gateway puts on record, scans and events, and their bytes."""
