@@ -1,0 +1,373 @@
+"""The resource Machine: one reactor behind one PLC."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from pydantic.config import JsonDict
+
+from ald.api.common import (
+    Address,
+    Duration,
+    Flag,
+    GasName,
+    Groups,
+    Integer,
+    Message,
+    Model,
+    Name,
+    Number,
+    ObjectName,
+    ParameterName,
+    Text,
+    Timestamp,
+    Unit,
+    Within,
+)
+from ald.api.meta import Condition, Metadata
+
+Table = Literal["coil", "discrete", "input", "holding"]
+DataType = Literal[
+    "bool", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"
+]
+Order = Literal["ABCD", "CDAB", "BADC", "DCBA"]
+Mode = Literal["Observe", "Control"]
+SafeAction = Literal["Closed", "Open", "Keep"]
+State = Literal["Stopped", "Idle", "Execute", "Held", "Aborting", "Aborted"]
+
+
+class Limits(Model):
+    """How much the PLC lets be read in one request."""
+
+    max_registers: Integer = Field(
+        125, ge=1, le=125, description="Registers in one read request at most."
+    )
+    max_bits: Integer = Field(
+        2000, ge=1, le=2000, description="Coils or discrete inputs in one read request at most."
+    )
+    max_gap: Integer = Field(
+        16,
+        ge=0,
+        le=125,
+        description="Addresses without a parameter that a merged read may span. 0 where the PLC refuses gaps.",
+    )
+
+
+class AddressRange(Model):
+    """Addresses that may be read together."""
+
+    table: Table = Field(description="Which table the range lies in.")
+    first: Address = Field(description="First address of the range.")
+    last: Address = Field(description="Last address of the range, included.")
+
+
+class PLC(Model):
+    """The connection to the PLC, and what the PLC allows on it."""
+
+    host: str = Field(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$",
+        max_length=253,
+        description="Host name or address of the PLC.",
+    )
+    port: Integer = Field(502, ge=1, le=65535, description="TCP port of Modbus on the PLC.")
+    unit: Integer = Field(1, ge=0, le=255, description="Modbus unit identifier.")
+    timeout: Annotated[Duration, Within("10ms", "30s")] = Field(
+        "1s",
+        description="How long to wait for an answer, 10ms to 30s. After it the link is made anew.",
+    )
+    requests_in_flight: Integer = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Requests sent before the first is answered. 1 unless the PLC is known to queue.",
+    )
+    limits: Limits = Field(
+        default_factory=Limits, description="How much may be read in one request."
+    )
+    readable: tuple[AddressRange, ...] = Field(
+        (),
+        max_length=64,
+        description="Ranges that may be read whole. Empty: gaps up to limits.maxGap are read over.",
+    )
+    shared_registers: Flag = Field(
+        default=False,
+        description="Input and holding registers are one memory, so that one read may serve both.",
+    )
+    shared_bits: Flag = Field(
+        default=False,
+        description="Coils and discrete inputs are one memory, so that one read may serve both.",
+    )
+    cycle: Annotated[Duration, Within("1ms", "1s")] = Field(
+        "10ms",
+        description="Scan cycle of the PLC, 1ms to 1s: the uncertainty of every pulse it makes.",
+    )
+
+
+class Scan(Model):
+    """How often everything is read."""
+
+    period: Annotated[Duration, Within("20ms", "60s")] = Field(
+        "1s", description="Time from one reading of all parameters to the next, 20ms to 60s."
+    )
+
+
+class Parameter(Model):
+    """A named value of the PLC. Value = raw * scale + offset, in `unit`."""
+
+    name: ParameterName = Field(
+        description="Name as component.parameter in lower kebab case, such as chamber-heater.temperature-read."
+    )
+    description: Text = Field("", description="What the value means, for people.")
+    table: Table = Field(description="Modbus table: coil, discrete, input or holding.")
+    address: Address = Field(description="Protocol address, counted from 0.")
+    type: DataType = Field(
+        description="How the value lies in the registers; bool exactly for coil and discrete."
+    )
+    order: Order = Field(
+        "ABCD", description="Order of bytes in 32 and 64 bits; CDAB is low word first."
+    )
+    unit: Unit = Field("", description="Unit of the value, such as °C.")
+    scale: Number = Field(1.0, description="Factor from raw to unit; not 0.")
+    offset: Number = Field(0.0, description="Added after the factor.")
+    minimum: Number | None = Field(None, description="Smallest value that may be written.")
+    maximum: Number | None = Field(None, description="Largest value that may be written.")
+    writable: Flag = Field(
+        default=False,
+        description="May be written. Only coil and holding; needs minimum and maximum unless bool.",
+    )
+    alias_of: ParameterName | None = Field(
+        None,
+        description="Another parameter at the same address, of which this is a read-only twin.",
+    )
+
+
+class Valve(Model):
+    """A valve behind one coil."""
+
+    name: Name = Field(description="Name of the valve in recipes.")
+    number: Integer = Field(ge=1, le=1000, description="Number of the valve on the machine.")
+    coil: Address = Field(description="Coil that opens the valve.")
+    maximum_open: Annotated[Duration, Within("1ms", "24h", cel=False)] = Field(
+        description="No opening is longer than this."
+    )
+
+
+class Gas(Model):
+    """A gas by a mass flow controller."""
+
+    name: GasName = Field(description="Name of the gas in recipes, such as N2.")
+    setpoint: ParameterName = Field(description="Parameter that sets the flow.")
+    feedback: ParameterName | None = Field(None, description="Parameter that reads the flow.")
+
+
+class MinimumPurge(Model):
+    """The purge that must lie between two different valves of a group."""
+
+    duration: Annotated[Duration, Within("1ms", "24h", cel=False)] = Field(
+        description="How long the purge lasts at least."
+    )
+    flow: Number = Field(ge=0, description="Flow at least, in the unit of the gas.")
+
+
+class ExclusionGroup(Model):
+    """Valves that never open together."""
+
+    name: Name = Field(description="Name of the group, for messages.")
+    valves: tuple[Name, ...] = Field(
+        min_length=1,
+        max_length=64,
+        description="Valves of the group.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    purge_gases: tuple[GasName, ...] = Field(
+        min_length=1,
+        max_length=32,
+        description="Gases whose flow counts as a purge.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    minimum_purge: MinimumPurge = Field(
+        description="The purge that must lie between two different valves of the group."
+    )
+
+
+class SafeValve(Model):
+    """The safe position of one valve."""
+
+    valve: Name = Field(description="Name of the valve.")
+    state: SafeAction = Field(description="Closed, Open, or Keep for where it is.")
+
+
+class SafeOutput(Model):
+    """The safe value of one writable parameter or one gas."""
+
+    exactly_one: ClassVar[Groups] = (("parameter", "gas"), ("value", "keep"))
+
+    parameter: ParameterName | None = Field(None, description="Parameter to write.")
+    gas: GasName | None = Field(None, description="Gas whose flow is set.")
+    value: Number | None = Field(
+        None, description="Value to write, in the unit; 0 or 1 for a coil."
+    )
+    keep: Literal[True] | None = Field(None, description="Leave the value as it is.")
+
+
+class SafeState(Model):
+    """What is written to make the machine safe: valves first, then outputs in order."""
+
+    valves: tuple[SafeValve, ...] = Field(
+        (),
+        max_length=64,
+        description="One entry for every valve.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["valve"],
+        },
+    )
+    outputs: tuple[SafeOutput, ...] = Field(
+        (), max_length=256, description="Other outputs, written in this order."
+    )
+
+
+class Heartbeat(Model):
+    """A register that the gateway keeps changing, so that the PLC notices when nobody is in control."""
+
+    address: Address = Field(description="Holding register of 16 bits, used by nothing else.")
+    period: Annotated[Duration, Within("50ms", "60s")] = Field(
+        "500ms", description="Time between two changes, 50ms to 60s."
+    )
+    timeout: Annotated[Duration, Within("100ms", "10m")] = Field(
+        "2s", description="The PLC closes its valves after this long without a change."
+    )
+
+
+_BY_NAME: JsonDict = {
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["name"],
+}
+
+
+class MachineSpec(Model):
+    """What the machine is and what it may do."""
+
+    plc: PLC = Field(description="The PLC and how to talk to it.")
+    mode: Mode = Field(
+        "Observe",
+        description="Observe reads only and never writes; Control runs recipes. Change it when the spec is checked.",
+    )
+    scan: Scan = Field(default_factory=Scan, description="How often all parameters are read.")
+    max_hold: Annotated[Duration, Within("1s", "24h")] = Field(
+        "10m", description="A run held longer than this is aborted."
+    )
+    parameters: tuple[Parameter, ...] = Field(
+        (),
+        max_length=1000,
+        description="Values of the PLC, at most 1000.",
+        json_schema_extra=_BY_NAME,
+    )
+    valves: tuple[Valve, ...] = Field(
+        (), max_length=64, description="Valves behind coils.", json_schema_extra=_BY_NAME
+    )
+    gases: tuple[Gas, ...] = Field(
+        (), max_length=32, description="Gases by mass flow controllers.", json_schema_extra=_BY_NAME
+    )
+    exclusion_groups: tuple[ExclusionGroup, ...] = Field(
+        (),
+        max_length=32,
+        description="Valves that never open together, and the purge between them. Every valve is in a group or in"
+        " unrestrictedValves.",
+        json_schema_extra=_BY_NAME,
+    )
+    unrestricted_valves: tuple[Name, ...] = Field(
+        (),
+        max_length=64,
+        description="Valves that need no exclusion.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    safe_state: SafeState = Field(
+        description="What is written to make the machine safe, with an entry for every valve."
+    )
+    heartbeat: Heartbeat | None = Field(
+        None, description="The watchdog of the PLC. Without it runs need allowWithoutWatchdog."
+    )
+    allow_without_watchdog: Flag = Field(
+        default=False,
+        description="Allow runs although the PLC would not notice that its gateway is gone.",
+    )
+
+
+class Machine(Model):
+    """One ALD reactor behind one PLC."""
+
+    metadata: Metadata = Field(description="Kubernetes' own metadata.")
+    spec: MachineSpec = Field(description="What the machine is and what it may do.")
+
+
+MachineConditionType = Literal["Ready", "Configured", "Connected", "PLCWatchdog"]
+MachineReason = Literal[
+    "Aborted",
+    "Accepted",
+    "Connected",
+    "Disconnected",
+    "GatewayStarting",
+    "GatewayUnreachable",
+    "HeartbeatConfigured",
+    "IdentityRefused",
+    "InvalidSpec",
+    "NoHeartbeat",
+    "Observing",
+    "Pending",
+    "Ready",
+    "Stopped",
+    "Terminating",
+    "WaitingForPredecessor",
+    "WaitingForRun",
+]
+
+
+class MachineCondition(Condition):
+    """One fact about a machine."""
+
+    type: MachineConditionType = Field(description="Which fact.")
+    reason: MachineReason = Field(description="Why, in one word of a closed list.")
+
+
+class GatewayStatus(Model):
+    """The gateway that serves the machine."""
+
+    session: str = Field("", max_length=64, description="Changes whenever the gateway starts anew.")
+    plant_digest: str = Field(
+        "", max_length=64, description="Digest of the configuration that the gateway works from."
+    )
+
+
+class LinkStatus(Model):
+    """The connection to the PLC."""
+
+    connected: Flag = Field(description="Whether the PLC answers.")
+    since: Timestamp | None = Field(None, description="Since when that has been so.")
+
+
+class LastScan(Model):
+    """The newest reading of all parameters."""
+
+    sequence: Integer = Field(ge=0, description="Number of the scan in this session.")
+    time: Timestamp = Field(description="When it was read.")
+    late: Integer = Field(0, ge=0, description="Scans of this session that came late.")
+
+
+class MachineStatus(Model):
+    """What is the case, written by the operator."""
+
+    observed_generation: Integer = Field(0, ge=0, description="Generation of the spec seen last.")
+    state: State = Field("Stopped", description="State of the machine after PackML.")
+    message: Message = Field("", description="What is going on and what to do, for people.")
+    current_run: ObjectName | None = Field(None, description="RecipeRun that has the machine.")
+    gateway: GatewayStatus | None = Field(None, description="The gateway that serves the machine.")
+    link: LinkStatus | None = Field(None, description="The connection to the PLC.")
+    last_scan: LastScan | None = Field(None, description="The newest reading of all parameters.")
+    conditions: tuple[MachineCondition, ...] = Field(
+        (),
+        max_length=8,
+        description="Facts about the machine; Ready sums them up.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )

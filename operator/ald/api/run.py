@@ -1,0 +1,149 @@
+"""The resource RecipeRun: one execution of a recipe on a machine."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ald.api.common import InputName, Integer, Message, Model, Name, Scalar, Timestamp
+from ald.api.meta import Condition, Metadata, Reference
+
+PLAN_ROWS_MAX = 100
+"""Rows of the step table of a dry run; the rest is counted in `omitted`."""
+
+Verb = Literal["Run", "Abort"]
+Phase = Literal["Pending", "Queued", "Running", "Held", "Succeeded", "Failed", "Aborted"]
+RunReason = Literal[
+    "Aborted",
+    "Completed",
+    "DryRun",
+    "GatewayRestarted",
+    "GatewayUnreachable",
+    "Held",
+    "InvalidInput",
+    "InvalidRecipe",
+    "LinkLost",
+    "MachineNotFound",
+    "MachineNotReady",
+    "Pending",
+    "Queued",
+    "RecipeNotFound",
+    "RecordingFailed",
+    "Running",
+    "SafetyViolation",
+    "StepFailed",
+]
+
+
+class RecipeRunSpec(Model):
+    """What to run, where, and with what."""
+
+    recipe_ref: Reference = Field(description="Recipe to run.")
+    machine_ref: Reference = Field(description="Machine to run it on.")
+    inputs: dict[InputName, Scalar] = Field(
+        default_factory=dict,
+        max_length=32,
+        description="Values of the recipe's inputs: numbers, booleans, or durations such as 40ms.",
+    )
+    dry_run: bool = Field(
+        default=False,
+        strict=True,
+        description="Only say what would happen: steps, duration, valve openings.",
+    )
+    action: Verb = Field(
+        "Run",
+        description="Run, or Abort to end the run in the safe state. The only field that may change.",
+    )
+
+
+class RecipeRun(Model):
+    """One execution of a recipe on a machine."""
+
+    metadata: Metadata = Field(description="Kubernetes' own metadata.")
+    spec: RecipeRunSpec = Field(description="What to run, where, and with what.")
+
+
+class RunCondition(Condition):
+    """One fact about a run."""
+
+    type: Literal["Succeeded"] = Field(description="Which fact; Unknown while the run is active.")
+    reason: RunReason = Field(description="Why, in one word of a closed list.")
+
+
+class Pulses(Model):
+    """The openings of valves so far."""
+
+    count: Integer = Field(ge=0, description="Openings so far.")
+    worst_error_ms: float | None = Field(
+        None,
+        description="Largest deviation of an opening's measured from its wanted length, in milliseconds.",
+    )
+
+
+class PlanRow(Model):
+    """One row of the step table."""
+
+    name: str = Field(max_length=400, description="Name of the step with its loops: deposit/tma.")
+    kind: Literal["set", "ramp", "waitFor", "purge", "wait", "valve", "loop"] = Field(
+        description="Kind of the step."
+    )
+    detail: str = Field("", max_length=400, description="What it does, resolved: tma 40ms.")
+    repeats: Integer = Field(1, ge=0, description="How often it runs, loops multiplied out.")
+
+
+class Openings(Model):
+    """How often one valve opens."""
+
+    valve: Name = Field(description="Name of the valve.")
+    count: Integer = Field(ge=0, description="Openings in the whole run.")
+
+
+class Plan(Model):
+    """What a run would do, without having done it."""
+
+    duration: str = Field(
+        max_length=64, description="How long: 21m46s, or 13m..45m where a step waits on the plant."
+    )
+    steps: tuple[PlanRow, ...] = Field(
+        (), max_length=PLAN_ROWS_MAX, description="The steps in order, at most 100 rows."
+    )
+    omitted: Integer = Field(0, ge=0, description="Rows that did not fit.")
+    openings: tuple[Openings, ...] = Field(
+        (),
+        max_length=64,
+        description="How often each valve opens.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["valve"],
+        },
+    )
+
+
+class RecipeRunStatus(Model):
+    """What is the case, written by the operator."""
+
+    observed_generation: Integer = Field(0, ge=0, description="Generation of the spec seen last.")
+    phase: Phase = Field("Pending", description="A word for people; nothing is decided by it.")
+    message: Message = Field("", description="What is going on and what to do, for people.")
+    queue_position: Integer | None = Field(
+        None, ge=1, description="Place in the queue of the machine; 1 is next."
+    )
+    step: str = Field("", max_length=400, description="Step that is running: deposit/tma.")
+    iterations: str = Field("", max_length=100, description="Where its loops are: 3/500.")
+    steps_done: Integer = Field(0, ge=0, description="Leaf steps done.")
+    steps_total: Integer = Field(0, ge=0, description="Leaf steps in all, loops multiplied out.")
+    percent: Annotated[int, Field(ge=0, le=100)] = Field(0, description="Leaf steps done, percent.")
+    started_at: Timestamp | None = Field(None, description="When the first step began.")
+    ended_at: Timestamp | None = Field(None, description="When the run ended.")
+    estimated_end: Timestamp | None = Field(None, description="When the run should end.")
+    program_digest: str = Field("", max_length=64, description="Digest of the compiled program.")
+    gateway_session: str = Field("", max_length=64, description="Gateway session that runs it.")
+    pulses: Pulses | None = Field(None, description="The openings of valves so far.")
+    plan: Plan | None = Field(None, description="What a dry run found.")
+    conditions: tuple[RunCondition, ...] = Field(
+        (),
+        max_length=4,
+        description="Succeeded is Unknown while the run is active.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
