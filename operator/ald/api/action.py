@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ald.api.common import Integer, Message, Model, Text
+from ald.api.fields import Integer, Message, Model, Text
 from ald.api.meta import Condition, Metadata, Reference
 
 ActionVerb = Literal["Clear"]

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from ald.api.common import (
+from ald.api.fields import (
     Address,
     Duration,
     Flag,

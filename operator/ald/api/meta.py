@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from ald.api.common import Message, Model, ObjectName, Timestamp
+from ald.api.fields import Message, Model, ObjectName, Timestamp
 
 GROUP = "ald.dev"
 VERSION = "v1alpha1"

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ald.api.common import (
+from ald.api.fields import (
     Duration,
     GasName,
     Groups,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ald.api.common import InputName, Integer, Message, Model, Name, Scalar, Timestamp
+from ald.api.fields import InputName, Integer, Message, Model, Name, Scalar, Timestamp
 from ald.api.meta import Condition, Metadata, Reference
 
 PLAN_ROWS_MAX = 100

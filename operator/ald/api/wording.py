@@ -10,7 +10,7 @@ from typing import get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from ald.api.common import (
+from ald.api.fields import (
     GAS_PATTERN,
     INPUT_PATTERN,
     NAME_PATTERN,
