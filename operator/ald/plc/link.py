@@ -1,0 +1,385 @@
+"""The one connection to a PLC, without the socket: lanes, window, deadlines, reconnection. Sans-I/O.
+
+`Connection` feeds it bytes and times; the driver submits requests and collects what became of them.
+
+    DOWN ──(backoff over)──► CONNECTING ──► UP
+      ▲                          │          │   refused, time-out, reset, an answer that does not belong
+      └──────────────────────────┴──────────┘
+    CLOSED: for good, by us
+
+Rules it keeps:
+- Lanes are strict priorities; within a lane first in, first out. At most `requests_in_flight` are on the wire.
+- A scan request waits when its expected end would come within a millisecond of the next valve edge.
+- After any time-out or stray answer the connection goes, so that a late answer is never taken for another's.
+- No write is ever sent twice. On a loss everything fails at once, also what still waited: nothing old reaches the PLC later.
+- Every token submitted gets exactly one `Completion`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ald.errors import (
+    LinkDesyncError,
+    LinkDownError,
+    LinkError,
+    LinkTimeoutError,
+    ModbusExceptionError,
+)
+from ald.kit import backoff
+from ald.plc import codec
+from ald.plc.pending import Lane, Pending
+from ald.plc.request import Request, is_write
+from ald.plc.times import Times, TimesSummary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ald.plant.model import LinkSettings
+
+__all__ = ["Completion", "Lane", "Link", "LinkCounters", "Sent", "State"]
+
+QUEUE_MAX = 1024
+"""Requests that may wait in one lane; more are refused at once."""
+
+EDGE_GUARD_NS = 1_000_000
+"""Room between the expected end of a scan request and the next valve edge."""
+
+RECONNECT_BASE_S = 0.05
+RECONNECT_CAP_S = 1.0
+
+# Of these exceptions a write may have taken effect all the same: failed while serving, acknowledged, no word from the unit.
+_UNCERTAIN_EXCEPTIONS = frozenset({4, 5, 11})
+
+
+class State(enum.Enum):
+    """Where the link is; see the drawing above."""
+
+    DOWN = "down"
+    CONNECTING = "connecting"
+    UP = "up"
+    CLOSED = "closed"
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a request. Times are monotonic; 0 where it did not come to that.
+
+    data: what a read brought (see `codec.decode_answer`), b"" otherwise. unknown: a write of which nobody can say whether
+    it took effect; read back before deciding anything.
+    """
+
+    token: int
+    ok: bool
+    error: LinkError | None
+    data: bytes
+    sent_ns: int
+    acked_ns: int
+    unknown: bool
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """A request whose last byte was handed to the kernel; `sent_ns` was read right before."""
+
+    token: int
+    sent_ns: int
+
+
+class LinkCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts since the link was made. `connects` counts connections that came up, the first included."""
+
+    requests: int
+    timeouts: int
+    desyncs: int
+    exceptions: int
+    connects: int
+    reconnects: int
+    failed_connects: int
+    worst_valve_wait_ns: int
+
+
+class Link:
+    """See the module. `unit_random` gives numbers in [0, 1) for the jitter of reconnection."""
+
+    def __init__(self, settings: LinkSettings, unit_random: Callable[[], float]) -> None:
+        self.settings = settings
+        self.message = f"not connected yet to {settings.host} port {settings.port}"
+        self._unit_random = unit_random
+        self._state = State.DOWN
+        self._retry_at_ns = 0
+        self._connect_deadline_ns = 0
+        self._attempt = 0
+        self._lanes: tuple[deque[Pending], ...] = tuple(deque() for _ in Lane)
+        self._in_flight: dict[int, Pending] = {}
+        self._transaction = 0
+        self._next_edge_ns: int | None = None
+        self._reader = codec.FrameReader()
+        self._outgoing = bytearray()
+        self._handed = 0
+        self._completions: list[Completion] = []
+        self._sent: list[Sent] = []
+        self._times: dict[str, Times] = {}
+        self._requests = self._timeouts = self._desyncs = self._exceptions = 0
+        self._connects = self._failed_connects = self._worst_valve_wait_ns = 0
+
+    # What the driver uses.
+
+    @property
+    def connected(self) -> bool:
+        """True while requests can be sent."""
+        return self._state is State.UP
+
+    @property
+    def state(self) -> State:
+        """Where the link is."""
+        return self._state
+
+    @property
+    def counters(self) -> LinkCounters:
+        """Everything counted so far."""
+        return LinkCounters(
+            requests=self._requests,
+            timeouts=self._timeouts,
+            desyncs=self._desyncs,
+            exceptions=self._exceptions,
+            connects=self._connects,
+            reconnects=max(0, self._connects - 1),
+            failed_connects=self._failed_connects,
+            worst_valve_wait_ns=self._worst_valve_wait_ns,
+        )
+
+    def summaries(self) -> tuple[TimesSummary, ...]:
+        """Return round-trip figures of each read block and each kind of write."""
+        return tuple(times.summary(key) for key, times in sorted(self._times.items()))
+
+    def submit(self, lane: Lane, request: Request, token: int, now_ns: int) -> None:
+        """Ask for `request`; its completion carries `token`. Fails at once without a connection or with a full lane."""
+        pending = Pending(lane, request, token, now_ns)
+        if self._state is not State.UP:
+            self._fail(pending, LinkDownError(self.message), unknown=False)
+        elif len(self._lanes[lane]) >= QUEUE_MAX:
+            full = LinkError(
+                f"{QUEUE_MAX} requests already wait in lane {lane.name}; ask less often"
+            )
+            self._fail(pending, full, unknown=False)
+        else:
+            self._lanes[lane].append(pending)
+
+    def cancel_lane(self, lane: Lane) -> None:
+        """Fail what waits in `lane`; what was sent goes on and completes as usual."""
+        waiting = self._lanes[lane]
+        while waiting:
+            self._fail(waiting.popleft(), LinkError("withdrawn before it was sent"), unknown=False)
+
+    def set_next_edge(self, deadline_ns: int | None) -> None:
+        """Tell when the next valve edge is due: scans keep out of its way. None: no edge is planned."""
+        self._next_edge_ns = deadline_ns
+
+    def next_wake_ns(self, now_ns: int) -> int | None:
+        """Return when `Connection.flush` wants to be called at the latest; None: only after bytes or a submit."""
+        if self._completions or self._sent:
+            return now_ns
+        match self._state:
+            case State.DOWN:
+                return max(now_ns, self._retry_at_ns)
+            case State.CONNECTING:
+                return self._connect_deadline_ns
+            case State.UP:
+                return now_ns if self._choose(now_ns) is not None else self._oldest_deadline_ns()
+            case State.CLOSED:
+                return None
+
+    def completions(self) -> list[Completion]:
+        """Hand over what completed since the last call."""
+        done, self._completions = self._completions, []
+        return done
+
+    def sent(self) -> list[Sent]:
+        """Hand over what was sent since the last call; each comes before its completion."""
+        sent, self._sent = self._sent, []
+        return sent
+
+    # What the connection uses.
+
+    @property
+    def has_outgoing(self) -> bool:
+        """True while the kernel has not taken all bytes of `outgoing`."""
+        return bool(self._outgoing)
+
+    def begin_connect(self, now_ns: int) -> bool:
+        """Tell whether to try to connect now; if so, the try ends at the time-out."""
+        if self._state is not State.DOWN or now_ns < self._retry_at_ns:
+            return False
+        self._state = State.CONNECTING
+        self._connect_deadline_ns = now_ns + self.settings.timeout_ns
+        return True
+
+    def opened(self) -> None:
+        """The connection is up."""
+        assert self._state is State.CONNECTING, "only a try can succeed"
+        self._state = State.UP
+        self._connects += 1
+        self.message = f"connected to {self.settings.host} port {self.settings.port}"
+        self._reader = codec.FrameReader()
+
+    def tick(self, now_ns: int) -> None:
+        """Notice what took too long."""
+        where = f"{self.settings.host} port {self.settings.port}"
+        wait_s = self.settings.timeout_ns / 1e9
+        if self._state is State.CONNECTING and now_ns >= self._connect_deadline_ns:
+            self.lost(LinkTimeoutError(f"{where} did not accept within {wait_s:g} s"), now_ns)
+        elif self._state is State.UP:
+            deadline_ns = self._oldest_deadline_ns()
+            if deadline_ns is not None and now_ns >= deadline_ns:
+                self.lost(LinkTimeoutError(f"{where} did not answer within {wait_s:g} s"), now_ns)
+
+    def outgoing(self, now_ns: int) -> bytes:
+        """Fill the window and return the bytes to hand to the kernel."""
+        while self._state is State.UP and (pending := self._choose(now_ns)) is not None:
+            self._lanes[pending.lane].popleft()
+            self._transaction = (self._transaction + 1) & 0xFFFF
+            pending.started_ns = now_ns
+            pending.begin = self._handed + len(self._outgoing)
+            self._outgoing += codec.encode(pending.request, self._transaction, self.settings.unit)
+            pending.end = self._handed + len(self._outgoing)
+            self._in_flight[self._transaction] = pending
+            self._requests += 1
+        return bytes(self._outgoing)
+
+    def handed_over(self, count: int, at_ns: int) -> None:
+        """The kernel took the first `count` bytes of `outgoing`; `at_ns` was read right before."""
+        del self._outgoing[:count]
+        self._handed += count
+        for pending in self._in_flight.values():
+            if not pending.sent_ns and pending.end <= self._handed:
+                pending.sent_ns = at_ns
+                self._sent.append(Sent(token=pending.token, sent_ns=at_ns))
+                if pending.is_valve_edge:
+                    wait_ns = at_ns - pending.submitted_ns
+                    self._worst_valve_wait_ns = max(self._worst_valve_wait_ns, wait_ns)
+
+    def receive(self, data: bytes, now_ns: int) -> None:
+        """Take in bytes from the PLC; b"" means that it closed the connection."""
+        if self._state is not State.UP:
+            return
+        try:
+            if not data:
+                raise LinkDownError(f"{self.settings.host} closed the connection")
+            for frame in self._reader.feed(data):
+                self._answered(frame, now_ns)
+        except LinkError as error:
+            self.lost(error, now_ns)
+
+    def lost(self, error: LinkError, now_ns: int) -> None:
+        """The connection failed or has to go: fail everything, and try again after the backoff."""
+        if self._state in (State.DOWN, State.CLOSED):
+            return
+        self._timeouts += isinstance(error, LinkTimeoutError)
+        self._desyncs += isinstance(error, LinkDesyncError)
+        self._failed_connects += self._state is State.CONNECTING
+        self._attempt += 1
+        delay_s = backoff.delay_s(
+            self._attempt,
+            base_s=RECONNECT_BASE_S,
+            cap_s=RECONNECT_CAP_S,
+            unit_random=self._unit_random(),
+        )
+        self._retry_at_ns = now_ns + int(delay_s * 1e9)
+        self._give_up(State.DOWN, error)
+
+    def close(self) -> None:
+        """Fail everything and never connect again."""
+        self._give_up(State.CLOSED, LinkDownError("the link was closed"))
+
+    # Inside.
+
+    def _choose(self, now_ns: int) -> Pending | None:
+        """Return the request to send next, or None: nothing waits, the window is full, or an edge is near."""
+        if len(self._in_flight) >= self.settings.requests_in_flight:
+            return None
+        for waiting in self._lanes:
+            if waiting:
+                first = waiting[0]
+                return first if first.lane is not Lane.SCAN or self._fits(first, now_ns) else None
+        return None
+
+    def _fits(self, scan: Pending, now_ns: int) -> bool:
+        """Tell whether a scan request should be over, with the guard, before the next valve edge."""
+        if self._next_edge_ns is None:
+            return True
+        times = self._times.get(scan.key)
+        known_ns = times.quantile_ns(0.999) if times else None
+        # Of a block never read before only the time-out is certain.
+        expected_ns = self.settings.timeout_ns if known_ns is None else known_ns
+        return now_ns + expected_ns + EDGE_GUARD_NS <= self._next_edge_ns
+
+    def _oldest_deadline_ns(self) -> int | None:
+        """Return when the first request in flight times out; requests start in order."""
+        for pending in self._in_flight.values():
+            return pending.started_ns + self.settings.timeout_ns
+        return None
+
+    def _answered(self, frame: codec.Frame, now_ns: int) -> None:
+        """Complete the request that `frame` answers.
+
+        Raises:
+            LinkDesyncError: it answers none of ours, or not rightly.
+        """
+        pending = self._in_flight.get(frame.transaction)
+        if pending is None or not pending.sent_ns:
+            raise LinkDesyncError(
+                f"an answer came to transaction {frame.transaction}, which is not open"
+            )
+        error: ModbusExceptionError | None = None
+        data = b""
+        try:
+            data = codec.decode_answer(pending.request, self.settings.unit, frame)
+        except ModbusExceptionError as refused:
+            error = refused
+            self._exceptions += 1
+        del self._in_flight[frame.transaction]
+        # Only an answer proves that the PLC serves us; one that accepts and closes at once keeps backing off.
+        self._attempt = 0
+        self._times.setdefault(pending.key, Times()).add(now_ns - pending.sent_ns)
+        uncertain = error is not None and error.code in _UNCERTAIN_EXCEPTIONS
+        self._completions.append(
+            Completion(
+                token=pending.token,
+                ok=error is None,
+                error=error,
+                data=data,
+                sent_ns=pending.sent_ns,
+                acked_ns=now_ns,
+                unknown=uncertain and is_write(pending.request),
+            )
+        )
+
+    def _give_up(self, state: State, error: LinkError) -> None:
+        self._state = state
+        self.message = str(error)
+        in_flight, self._in_flight = self._in_flight, {}
+        begun = self._handed
+        self._outgoing.clear()
+        self._handed = 0
+        for pending in in_flight.values():
+            touched = pending.begin < begun
+            self._fail(pending, error, unknown=touched and is_write(pending.request))
+        for waiting in self._lanes:
+            while waiting:
+                self._fail(waiting.popleft(), LinkDownError(str(error)), unknown=False)
+
+    def _fail(self, pending: Pending, error: LinkError, *, unknown: bool) -> None:
+        self._completions.append(
+            Completion(
+                token=pending.token,
+                ok=False,
+                error=error,
+                data=b"",
+                sent_ns=pending.sent_ns,
+                acked_ns=0,
+                unknown=unknown,
+            )
+        )
