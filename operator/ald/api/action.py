@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ald.api.fields import Integer, Message, Model, Text
 from ald.api.meta import Condition, Metadata, Reference
@@ -17,6 +17,17 @@ ActionReason = Literal[
 
 class MachineActionSpec(Model):
     """What to tell which machine."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "self == oldSelf",
+                    "message": "an action cannot be changed; make a new one",
+                }
+            ]
+        }
+    )
 
     machine_ref: Reference = Field(description="Machine to tell.")
     verb: ActionVerb = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ald.api.fields import InputName, Integer, Message, Model, Name, Scalar, Timestamp
 from ald.api.meta import Condition, Metadata, Reference
@@ -38,6 +38,27 @@ RunReason = Literal[
 
 class RecipeRunSpec(Model):
     """What to run, where, and with what."""
+
+    # Inputs are of several types, which CEL does not see by name; it does compare them as part of the whole spec.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "self.action != oldSelf.action || self == oldSelf",
+                    "message": "a run cannot be changed, only aborted by action: Abort; make a new one",
+                },
+                {
+                    "rule": "self.recipeRef == oldSelf.recipeRef && self.machineRef == oldSelf.machineRef"
+                    " && self.dryRun == oldSelf.dryRun",
+                    "message": "a run cannot be changed, only aborted by action: Abort; make a new one",
+                },
+                {
+                    "rule": "self.action == oldSelf.action || self.action == 'Abort'",
+                    "message": "an aborted run cannot go on; make a new one",
+                },
+            ]
+        }
+    )
 
     recipe_ref: Reference = Field(description="Recipe to run.")
     machine_ref: Reference = Field(description="Machine to run it on.")
