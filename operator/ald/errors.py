@@ -13,6 +13,7 @@
         │   ├── LinkTimeoutError   no answer in time; the outcome of a write is unknown
         │   ├── LinkDesyncError    an answer that does not belong to its request; the connection is dropped
         │   └── ModbusExceptionError  the PLC answered with an exception code
+        ├── RingFullError          the reader of the ring between driver and front is too far behind
         ├── PeerError              another process of ald is away or not ready
         └── StoreError             the database is away, slow or refuses for now
 
@@ -114,6 +115,10 @@ class ModbusExceptionError(LinkError):
         self.function = function
         self.code = code
         super().__init__(message)
+
+
+class RingFullError(TemporaryError):
+    """The ring between driver and front has no room: its reader is too far behind."""
 
 
 class PeerError(TemporaryError):

@@ -1,0 +1,1 @@
+"""The front: HTTPS interface, journal, spool and feed of one machine."""

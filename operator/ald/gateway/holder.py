@@ -1,0 +1,54 @@
+"""Who may talk to the PLC: the one process that holds a lock on the volume's `holder` file.
+
+The lock belongs to the open file and ends with the process, however it ends, so a dead holder is never in the way. The text
+in the file is for people and for the one who is refused; it decides nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from ald.errors import TemporaryError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT_BYTES_MAX = 500
+
+
+class HeldError(TemporaryError):
+    """Another process holds the machine; `holder` says which, as far as it is known."""
+
+    def __init__(self, path: Path, holder: str) -> None:
+        self.holder = holder or "an unnamed process"
+        super().__init__(f"{path} is held by {self.holder}; waiting for it to end")
+
+
+class Holder:
+    """The lock, held until `release` or the end of the process."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        """Take the lock for `name`, such as `gateway-7f9c/1234`, or raise HeldError at once."""
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._descriptor)
+            raise HeldError(path, holder_name(path)) from error
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, name.encode()[:TEXT_BYTES_MAX], 0)
+
+    def release(self) -> None:
+        """Let the next one in."""
+        os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)
+
+
+def holder_name(path: Path) -> str:
+    """Return the name that the last holder left in the file, empty if there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_bytes()[:TEXT_BYTES_MAX].decode(errors="replace").strip()
+    return ""

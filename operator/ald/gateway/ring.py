@@ -1,0 +1,359 @@
+"""The ring between driver and front: a bounded queue of records in memory that both processes map.
+
+One writer appends, one reader reads and acknowledges; either may be killed at any instruction. A record counts from the moment
+its end is published with one aligned 8-byte store, which happens after all of it is in place; room counts as free from
+the moment the reader publishes, the same way, how far it has acknowledged. The file, in the host's byte order:
+
+    offset     size  field
+         0        8  magic and version
+         8        8  capacity c of the data area in bytes, a multiple of 8
+        16        8  base: sequence of the last record before this file
+        24       16  identity of the ring, random
+        64        8  head: bytes ever published          (written by the writer only)
+       128        8  tail: bytes ever acknowledged       (written by the reader only)
+      4096        c  data; byte p of the stream lies at p modulo c
+
+A record begins and ends at multiples of 8 and may wrap:
+
+         0        4  size of the record
+         4        4  CRC-32 of everything from offset 8 to the end of the payload
+         8        8  sequence
+        16        4  payload bytes n
+        20        1  kind
+        21        1  session bytes, 1 to 36
+        24       36  session
+        64        n  payload, then zeros up to a multiple of 8
+     end-8        8  sequence again, so that a new writer finds the last one even in an emptied ring
+
+A larger ring takes the place of an emptied one under the same name; the reader notices by the inode.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import sys
+import zlib
+from collections import deque
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ald.errors import CorruptRecordError, PeerError, RefusedError, RingFullError
+from ald.plant.model import Plant, signals
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "EVENT",
+    "SCAN",
+    "RingFullError",
+    "RingReader",
+    "RingRecord",
+    "RingWriter",
+    "ring_capacity",
+]
+
+EVENT = 1
+SCAN = 2
+
+CAPACITY_MIN = 4 * 1024 * 1024
+CAPACITY_MAX = 256 * 1024 * 1024
+HOLDS_S = 900
+"""How long the reader may be away at the declared scan: 15 minutes."""
+
+SESSION_BYTES_MAX = 36
+_MAGIC = int.from_bytes(b"ALDRING1", "little")
+_DATA = 4096
+_IDENTITY = slice(24, 40)
+_CAPACITY_WORD, _BASE_WORD, _HEAD_WORD, _TAIL_WORD = 1, 2, 8, 16
+_HEADER = struct.Struct("=IIQIBB2x36s4x")
+_WORD = struct.Struct("=Q")
+_RECHECKS = 3
+_ORDER = sys.byteorder
+_SCAN_BYTES = 96 + 9
+"""Of one signal and the head of a scan; see `ald.records.scan`."""
+_EVENTS_PER_S = 20
+_EVENT_BYTES = 512
+
+
+class RingRecord(msgspec.Struct, frozen=True):
+    """One record. `sequence` counts from 1, without a gap, across sessions and never again; `kind` is EVENT or SCAN."""
+
+    sequence: int
+    session: str
+    kind: int
+    payload: bytes
+
+
+def ring_capacity(plant: Plant) -> int:
+    """Return the bytes that hold 15 minutes of this plant's scans and events, between `CAPACITY_MIN` and `CAPACITY_MAX`."""
+    scan = _record_size(_SCAN_BYTES + 9 * len(signals(plant)))
+    scans = HOLDS_S * 1_000_000_000 // plant.scan_period_ns
+    events = HOLDS_S * _EVENTS_PER_S * _record_size(_EVENT_BYTES)
+    wanted = -(-(scan * scans + events) // _DATA) * _DATA
+    return min(CAPACITY_MAX, max(CAPACITY_MIN, wanted))
+
+
+def _record_size(payload: int) -> int:
+    return _HEADER.size + -(-payload // 8) * 8 + _WORD.size
+
+
+class _File:
+    """The mapped file and its words; what both sides need."""
+
+    def __init__(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            stat = os.fstat(descriptor)
+            self.inode = stat.st_ino
+            if stat.st_size <= _DATA:
+                raise CorruptRecordError(f"{path} is no ring of this version: it is too short")
+            self._map = mmap.mmap(descriptor, stat.st_size)
+        finally:
+            os.close(descriptor)
+        # Through such a view a word is stored by one machine instruction; struct would not promise that.
+        self.words = memoryview(self._map).cast("Q")
+        self.capacity = self.words[_CAPACITY_WORD]
+        if self.words[0] != _MAGIC or self.capacity != stat.st_size - _DATA:
+            self.close()
+            raise CorruptRecordError(
+                f"{path} is no ring of this version; remove it and start again"
+            )
+
+    @property
+    def head(self) -> int:
+        return self.words[_HEAD_WORD]
+
+    @property
+    def tail(self) -> int:
+        return self.words[_TAIL_WORD]
+
+    @property
+    def identity(self) -> bytes:
+        return self._map[_IDENTITY]
+
+    def put(self, position: int, data: bytes) -> None:
+        start = position % self.capacity
+        first = data[: self.capacity - start]
+        self._map[_DATA + start : _DATA + start + len(first)] = first
+        if rest := data[len(first) :]:
+            self._map[_DATA : _DATA + len(rest)] = rest
+
+    def get(self, position: int, count: int) -> bytes:
+        start = position % self.capacity
+        first = self._map[_DATA + start : _DATA + min(start + count, self.capacity)]
+        return first + self._map[_DATA : _DATA + count - len(first)]
+
+    def last_sequence(self) -> int:
+        if not self.head:
+            return self.words[_BASE_WORD]
+        sequence: int = _WORD.unpack(self.get(self.head - _WORD.size, _WORD.size))[0]
+        return sequence
+
+    def close(self) -> None:
+        self.words.release()
+        self._map.close()
+
+
+def _create(path: Path, capacity: int, base: int, identity: bytes) -> None:
+    """Put an empty ring in place, whole or not at all."""
+    new = path.with_name(path.name + ".new")
+    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        # Taken now: on a full volume a later store into the mapping would kill the process.
+        os.posix_fallocate(descriptor, 0, _DATA + capacity)
+        with mmap.mmap(descriptor, _DATA + capacity) as mapped:
+            words = memoryview(mapped).cast("Q")
+            words[_CAPACITY_WORD] = capacity
+            words[_BASE_WORD] = base
+            words[0] = _MAGIC
+            words.release()
+            mapped[_IDENTITY] = identity
+    finally:
+        os.close(descriptor)
+    new.rename(path)
+
+
+class RingWriter:
+    """The driver's side. Opens the ring that is there, whatever its capacity, or makes one."""
+
+    def __init__(self, path: Path, capacity_bytes: int, session: str) -> None:
+        """Raises CorruptRecordError for a file that is no ring, OSError where the volume has no room."""
+        raw = session.encode("ascii")
+        if not 1 <= len(raw) <= SESSION_BYTES_MAX:
+            raise ValueError(
+                f"a session is 1 to {SESSION_BYTES_MAX} ASCII characters, got {session!r}"
+            )
+        self._path = path
+        self._session = raw
+        if not path.exists():
+            _create(path, _aligned(capacity_bytes), base=0, identity=os.urandom(16))
+        self._file = _File(path)
+        self._sequence = self._file.last_sequence()
+
+    @property
+    def capacity(self) -> int:
+        """Bytes that the ring holds."""
+        return self._file.capacity
+
+    @property
+    def used(self) -> int:
+        """Bytes not yet acknowledged by the reader."""
+        return self._file.head - self._file.tail
+
+    def append(self, kind: int, payload: bytes) -> int:
+        """Add a record and return its sequence. Takes microseconds and never waits.
+
+        Raises:
+            RingFullError: the reader is too far behind; nothing was added.
+            RefusedError: the record is larger than the whole ring.
+        """
+        ring = self._file
+        size = _record_size(len(payload))
+        # One word stays out of use: the end of the last record, where a new writer looks up its sequence.
+        if size > ring.capacity - _WORD.size:
+            raise RefusedError(
+                "RecordTooLarge", f"a record of {size} bytes exceeds the ring of {ring.capacity}"
+            )
+        head = ring.head
+        if size > ring.capacity - _WORD.size - (head - ring.tail):
+            raise RingFullError(
+                f"the ring of {ring.capacity} bytes is full: the front has not read for long"
+            )
+        sequence = self._sequence + 1
+        header = _HEADER.pack(
+            size, 0, sequence, len(payload), kind, len(self._session), self._session
+        )
+        crc = zlib.crc32(payload, zlib.crc32(header[8:]))
+        padding = bytes(size - _HEADER.size - len(payload) - _WORD.size)
+        ring.put(
+            head,
+            b"".join(
+                (
+                    header[:4],
+                    crc.to_bytes(4, _ORDER),
+                    header[8:],
+                    payload,
+                    padding,
+                    _WORD.pack(sequence),
+                )
+            ),
+        )
+        ring.words[_HEAD_WORD] = head + size
+        self._sequence = sequence
+        return sequence
+
+    def grow(self, capacity_bytes: int) -> bool:
+        """Make the ring hold at least `capacity_bytes`; False while the reader has records of it to acknowledge.
+
+        Raises:
+            OSError: the volume has no room; the old ring goes on.
+        """
+        if capacity_bytes <= self.capacity:
+            return True
+        if self.used:
+            return False
+        _create(self._path, _aligned(capacity_bytes), self._sequence, self._file.identity)
+        self._file.close()
+        self._file = _File(self._path)
+        return True
+
+    def close(self) -> None:
+        """Unmap the ring; it stays for the next session."""
+        self._file.close()
+
+
+class RingReader:
+    """The front's side. What was read and not acknowledged is read again by the next reader."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises PeerError while the driver has not made the ring, CorruptRecordError for a file that is none."""
+        self._path = path
+        self._file = self._open()
+        self._position = self._file.tail
+        self._read: deque[tuple[int, int]] = deque()
+
+    @property
+    def identity(self) -> str:
+        """The ring's own id: sequences of different rings say nothing about one another."""
+        return self._file.identity.hex()
+
+    @property
+    def used(self) -> int:
+        """Bytes not yet acknowledged."""
+        return self._file.head - self._file.tail
+
+    @property
+    def capacity(self) -> int:
+        """Bytes that the ring holds."""
+        return self._file.capacity
+
+    def read(self, records_max: int) -> list[RingRecord]:
+        """Return up to `records_max` records after those already read, in order; empty when there is nothing new.
+
+        Raises:
+            CorruptRecordError: a published record fails its check.
+        """
+        records: list[RingRecord] = []
+        head = self._file.head
+        while self._position < head and len(records) < records_max:
+            record, size = self._record(self._position, head)
+            self._position += size
+            self._read.append((record.sequence, self._position))
+            records.append(record)
+        if not records and not self.used:
+            self._follow()
+        return records
+
+    def acknowledge(self, sequence: int) -> None:
+        """Free everything read up to and including `sequence`."""
+        tail = None
+        while self._read and self._read[0][0] <= sequence:
+            tail = self._read.popleft()[1]
+        if tail is not None:
+            self._file.words[_TAIL_WORD] = tail
+
+    def close(self) -> None:
+        """Unmap the ring."""
+        self._file.close()
+
+    def _open(self) -> _File:
+        try:
+            return _File(self._path)
+        except FileNotFoundError as error:
+            raise PeerError(f"the driver has not made {self._path} yet") from error
+
+    def _follow(self) -> None:
+        """Go on with the ring that took this one's place, if one did."""
+        try:
+            replaced = self._path.stat().st_ino != self._file.inode
+        except FileNotFoundError:
+            return
+        if replaced:
+            successor = self._open()
+            self._file.close()
+            self._file = successor
+            self._position = successor.tail
+
+    def _record(self, position: int, head: int) -> tuple[RingRecord, int]:
+        """Return the record at `position` and its size.
+
+        Where the processor lets another one see two stores in the wrong order, a record may be published an instant before
+        all of it is visible: look again before calling it broken.
+        """
+        for _ in range(_RECHECKS):
+            header = self._file.get(position, _HEADER.size)
+            size, crc, sequence, length, kind, letters, session = _HEADER.unpack(header)
+            if size != _record_size(length) or position + size > head:
+                continue
+            payload = self._file.get(position + _HEADER.size, length)
+            if zlib.crc32(payload, zlib.crc32(header[8:])) == crc:
+                return RingRecord(sequence, session[:letters].decode("ascii"), kind, payload), size
+        raise CorruptRecordError(f"{self._path} holds a record at {position} that fails its check")
+
+
+def _aligned(capacity: int) -> int:
+    return -(-capacity // _DATA) * _DATA
