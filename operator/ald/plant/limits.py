@@ -1,0 +1,37 @@
+"""Whether a value may be written to a parameter: the one home of that rule, for recipes, safe states and the engine."""
+
+import math
+
+from ald.errors import InvalidInputError, Violation
+from ald.plant.model import DataType, Parameter
+from ald.plant.words import encode
+
+
+def limit_violation(parameter: Parameter, value: float, path: str) -> Violation | None:
+    """Return why `value` (in the parameter's unit) may not be written to this parameter's registers, or None.
+
+    Who may write is another matter: see `Parameter.writable` and the owners in `ald.plant.addresses`.
+    """
+    if parameter.point.type is DataType.BOOL and value not in (0, 1):
+        return Violation(
+            path=path,
+            value=f"{value:g}",
+            rule=f"{parameter.name} is a switch: 0 or 1",
+            hint="write 0, 1, false or true",
+        )
+    low = -math.inf if parameter.minimum is None else parameter.minimum
+    high = math.inf if parameter.maximum is None else parameter.maximum
+    if not low <= value <= high:
+        unit = f" {parameter.unit}" if parameter.unit else ""
+        return Violation(
+            path=path,
+            value=f"{value:g}",
+            rule=f"{parameter.name} takes {low:g} to {high:g}{unit}",
+            hint="choose a value in that range, or change the range in the machine",
+        )
+    try:
+        encode(parameter, value)
+    except InvalidInputError as error:
+        found = error.violations[0]
+        return Violation(path=path, value=found.value, rule=found.rule, hint=found.hint)
+    return None
