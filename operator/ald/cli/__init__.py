@@ -1,0 +1,1 @@
+"""The program `ald`: what people type."""
