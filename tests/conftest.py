@@ -12,6 +12,8 @@ import yaml
 pytest_plugins = [
     "fixtures.apiserver",
     "fixtures.postgres",
+    "fixtures.system",
+    "fixtures.simulator",
 ]
 
 ROOT = Path(__file__).parent.parent
