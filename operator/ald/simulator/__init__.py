@@ -1,0 +1,1 @@
+"""A PLC with a reactor behind it, built from a Machine: the independent witness of what reached the wire."""
