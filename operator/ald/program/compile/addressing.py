@@ -1,4 +1,4 @@
-"""The addresses of a machine: who claims which, judged by `ald.plant.addresses`."""
+"""The addresses of a machine: who claims which, judged by `ald.plant.addresses`, and whether the PLC lets them be read."""
 
 from collections.abc import Iterator
 
@@ -10,14 +10,46 @@ from ald.program.compile.findings import Findings
 
 
 def check_addresses(spec: api.MachineSpec, findings: Findings) -> None:
-    """Note each address outside the space, each overlap, and each alias that is none."""
+    """Note each address outside the space, each overlap, each alias that is none, and each value that no request reads."""
+    claimed = tuple(claims(spec))
     findings.extend(
         addresses.violations(
-            tuple(claims(spec)),
+            claimed,
             shared_registers=spec.plc.shared_registers,
             shared_bits=spec.plc.shared_bits,
         )
     )
+    for claim in claimed:
+        _check_readable(claim, spec.plc, findings)
+
+
+def _check_readable(claim: Claim, plc: api.PLC, findings: Findings) -> None:
+    """A value is read in one request or not at all, so that none is ever torn. The heartbeat is only written."""
+    if claim.exclusive:
+        return
+    path = f"{claim.path}.{claim.field}"
+    if not claim.table.is_bits and claim.count > plc.limits.max_registers:
+        findings.add(
+            path,
+            f"{claim.owner} takes {claim.count} registers, and {plc.limits.max_registers} are read at once",
+            "raise spec.plc.limits.maxRegisters",
+            value=claim.first,
+        )
+    shared = plc.shared_bits if claim.table.is_bits else plc.shared_registers
+    ranges = [
+        r
+        for r in plc.readable
+        if r.table == claim.table.value
+        or (shared and Table(r.table).is_bits == claim.table.is_bits)
+    ]
+    last = claim.first + claim.count - 1
+    if ranges and not any(r.first <= claim.first and last <= r.last for r in ranges):
+        findings.add(
+            path,
+            f"{claim.owner} lies in none of the readable ranges",
+            f"add a range of table {claim.table.value} to spec.plc.readable that holds it",
+            value=claim.first,
+        )
 
 
 def claims(spec: api.MachineSpec) -> Iterator[Claim]:

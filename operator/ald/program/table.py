@@ -1,0 +1,148 @@
+"""A program for people: one row a step, and how long the whole takes."""
+
+from collections.abc import Mapping, Sequence
+from typing import assert_never
+
+import msgspec
+
+from ald.plant.model import Plant
+from ald.program.estimate import Targets, leaf_duration_ns, targets
+from ald.program.model import (
+    EndLoop,
+    Instruction,
+    Leaf,
+    Loop,
+    Program,
+    Pulse,
+    Purge,
+    Ramp,
+    Set,
+    Wait,
+    WaitFor,
+)
+from ald.units import format_duration
+
+CLEANUP_MARK = "cleanup: "
+"""Before the names of cleanup steps, which may be the names of other steps as well."""
+
+DETAIL_LENGTH_MAX = 200
+"""Characters in `Row.detail`; a long condition is cut."""
+
+_SECOND_NS = 1_000_000_000
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One step, or one loop before the steps in it.
+
+    Attributes:
+        name: with its loops, `deposit/tma`.
+        kind: the word of the recipe: set, ramp, waitFor, purge, wait, valve, loop.
+        detail: what it does, in plain words and with resolved quantities.
+        count: how often it runs, the loops around it multiplied out.
+        duration: of one execution, `40ms`, or `10s..30m`; of a loop all its iterations.
+    """
+
+    name: str
+    kind: str
+    detail: str
+    count: int
+    duration: str
+
+
+def step_table(program: Program, plant: Plant) -> tuple[Row, ...]:
+    """Return the steps of `program`, compiled against `plant`, in order."""
+    known = targets(plant)
+    spans = _loop_durations_ns(program.instructions, known)
+    rows = []
+    repeats = 1
+    counts: list[int] = []
+    for index, each in enumerate(program.instructions):
+        if isinstance(each, EndLoop):
+            repeats //= counts.pop()
+            continue
+        mark = CLEANUP_MARK if index >= program.cleanup else ""
+        if isinstance(each, Loop):
+            kind, detail = "loop", f"{each.count} times"
+            duration = duration_text(*spans[index])
+        else:
+            kind, detail = _words(each, known)
+            duration = duration_text(*leaf_duration_ns(each, known))
+        rows.append(
+            Row(name=mark + each.name, kind=kind, detail=detail, count=repeats, duration=duration)
+        )
+        if isinstance(each, Loop):
+            counts.append(each.count)
+            repeats *= each.count
+    return tuple(rows)
+
+
+def duration_text(minimum_ns: int, maximum_ns: int) -> str:
+    """Return `21m46s`, or `13m..45m` where the two differ; from a minute on in whole seconds."""
+    low, high = _rounded(minimum_ns), _rounded(maximum_ns)
+    return low if low == high else f"{low}..{high}"
+
+
+def _rounded(duration_ns: int) -> str:
+    if duration_ns >= 60 * _SECOND_NS:
+        duration_ns = round(duration_ns / _SECOND_NS) * _SECOND_NS
+    return format_duration(duration_ns) if duration_ns else "0s"
+
+
+def _loop_durations_ns(
+    instructions: Sequence[Instruction], known: Targets
+) -> Mapping[int, tuple[int, int]]:
+    """Return shortest and longest time of all iterations of each loop, by the index of its `Loop`."""
+    found: dict[int, tuple[int, int]] = {}
+    open_loops: list[int] = []
+    sums = [(0, 0)]
+    for index, each in enumerate(instructions):
+        if isinstance(each, Loop):
+            open_loops.append(index)
+            sums.append((0, 0))
+            continue
+        if isinstance(each, EndLoop):
+            low, high = sums.pop()
+            begin = open_loops.pop()
+            loop = instructions[begin]
+            assert isinstance(loop, Loop), "an EndLoop closes a Loop"
+            added = found[begin] = (low * loop.count, high * loop.count)
+        else:
+            added = leaf_duration_ns(each, known)
+        sums[-1] = (sums[-1][0] + added[0], sums[-1][1] + added[1])
+    return found
+
+
+def _words(leaf: Leaf, known: Targets) -> tuple[str, str]:
+    """Return the recipe's word for the step and what it does."""
+    match leaf:
+        case Pulse():
+            return "valve", f"{leaf.valve} {format_duration(leaf.open_ns)}"
+        case Purge():
+            flow = _quantity(leaf.flow, leaf.gas, known)
+            return "purge", f"{leaf.gas} {flow} for {format_duration(leaf.duration_ns)}"
+        case Set():
+            target = leaf.parameter or leaf.gas or ""
+            return "set", f"{target} to {_quantity(leaf.value, target, known)}"
+        case Ramp():
+            target = leaf.parameter or leaf.gas or ""
+            unit = known[target].unit
+            per_minute = f"{leaf.per_second * 60:g} {unit}".rstrip()
+            return "ramp", f"{target} to {_quantity(leaf.to, target, known)} at {per_minute}/min"
+        case Wait():
+            return "wait", format_duration(leaf.duration_ns)
+        case WaitFor():
+            stable = f" for {format_duration(leaf.stable_ns)}" if leaf.stable_ns else ""
+            return (
+                "waitFor",
+                f"{leaf.condition}{stable}, at most {format_duration(leaf.timeout_ns)}",
+            )
+        case _:
+            assert_never(leaf)
+
+
+def _quantity(value: float, target: str, known: Targets) -> str:
+    return f"{value:g} {known[target].unit}".rstrip()
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
