@@ -1,0 +1,3 @@
+module ald.local/capbound
+
+go 1.24.0

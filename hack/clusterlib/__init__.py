@@ -1,0 +1,1 @@
+"""What hack/cluster and hack/base-image do; standard library only, so that a bare Python runs it."""
