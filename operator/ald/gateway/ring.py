@@ -60,6 +60,7 @@ EVENT = 1
 SCAN = 2
 
 CAPACITY_MIN = 4 * 1024 * 1024
+"""For a driver that has no plant yet."""
 CAPACITY_MAX = 256 * 1024 * 1024
 HOLDS_S = 900
 """How long the reader may be away at the declared scan: 15 minutes."""
@@ -73,10 +74,12 @@ _HEADER = struct.Struct("=IIQIBB2x36s4x")
 _WORD = struct.Struct("=Q")
 _RECHECKS = 3
 _ORDER = sys.byteorder
-_SCAN_BYTES = 96 + 9
-"""Of one signal and the head of a scan; see `ald.records.scan`."""
+_SCAN_HEAD_BYTES = 96
+_SIGNAL_BYTES = 9
+"""Of a scan and of each signal in it; see `ald.records.scan`."""
 _EVENTS_PER_S = 20
-_EVENT_BYTES = 512
+"""Of a fast recipe: four for each pulse of 50 ms and its purge of 150 ms."""
+_EVENT_BYTES = 256
 
 
 class RingRecord(msgspec.Struct, frozen=True):
@@ -90,7 +93,7 @@ class RingRecord(msgspec.Struct, frozen=True):
 
 def ring_capacity(plant: Plant) -> int:
     """Return the bytes that hold 15 minutes of this plant's scans and events, between `CAPACITY_MIN` and `CAPACITY_MAX`."""
-    scan = _record_size(_SCAN_BYTES + 9 * len(signals(plant)))
+    scan = _record_size(_SCAN_HEAD_BYTES + _SIGNAL_BYTES * len(signals(plant)))
     scans = HOLDS_S * 1_000_000_000 // plant.scan_period_ns
     events = HOLDS_S * _EVENTS_PER_S * _record_size(_EVENT_BYTES)
     wanted = -(-(scan * scans + events) // _DATA) * _DATA

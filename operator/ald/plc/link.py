@@ -254,7 +254,7 @@ class Link:
         del self._outgoing[:count]
         self._handed += count
         for pending in self._in_flight.values():
-            if not pending.sent_ns and pending.end <= self._handed:
+            if pending.sent_ns is None and pending.end <= self._handed:
                 pending.sent_ns = at_ns
                 self._sent.append(Sent(token=pending.token, sent_ns=at_ns))
                 if pending.is_valve_edge:
@@ -329,7 +329,7 @@ class Link:
             LinkDesyncError: it answers none of ours, or not rightly.
         """
         pending = self._in_flight.get(frame.transaction)
-        if pending is None or not pending.sent_ns:
+        if pending is None or pending.sent_ns is None:
             raise LinkDesyncError(
                 f"an answer came to transaction {frame.transaction}, which is not open"
             )
@@ -378,7 +378,7 @@ class Link:
                 ok=False,
                 error=error,
                 data=b"",
-                sent_ns=pending.sent_ns,
+                sent_ns=pending.sent_ns or 0,
                 acked_ns=0,
                 unknown=unknown,
             )

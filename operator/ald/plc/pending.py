@@ -22,7 +22,7 @@ class Pending:
     """What the link knows of one request.
 
     begin, end: positions of its frame in the outgoing byte stream. started_ns: when it was put there. sent_ns: when its last
-    byte was handed to the kernel, 0 before.
+    byte was handed to the kernel, None before.
     """
 
     __slots__ = (
@@ -42,7 +42,7 @@ class Pending:
         self.token = token
         self.submitted_ns = submitted_ns
         self.started_ns = 0
-        self.sent_ns = 0
+        self.sent_ns: int | None = None
         self.begin = 0
         self.end = 0
 

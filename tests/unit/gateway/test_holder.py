@@ -1,0 +1,42 @@
+import subprocess
+import sys
+
+import pytest
+
+from ald.gateway.holder import HeldError, Holder, holder_name
+
+
+@pytest.mark.requirement("INT-19")
+def test_the_second_holder_is_refused_and_told_who_the_first_is(tmp_path):
+    path = tmp_path / "holder"
+    first = Holder(path, "pod-a/17")
+    with pytest.raises(HeldError, match="is held by pod-a/17; waiting") as raised:
+        Holder(path, "pod-b/18")
+    assert raised.value.holder == holder_name(path) == "pod-a/17"
+    first.release()
+    assert holder_name(path) == ""
+    Holder(path, "pod-b/18").release()
+
+
+@pytest.mark.requirement("INT-19")
+def test_the_lock_of_a_killed_holder_is_taken_over_unaided(tmp_path):
+    path = tmp_path / "holder"
+    script = (
+        "import sys; from pathlib import Path; from ald.gateway.holder import Holder\n"
+        "held = Holder(Path(sys.argv[1]), 'pod-a/1'); print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(HeldError, match="pod-a/1"):
+            Holder(path, "pod-b/2")
+        process.kill()
+        process.wait(10)
+    Holder(path, "pod-b/2")
+    assert holder_name(path) == "pod-b/2"
+
+
+def test_a_file_that_is_not_there_names_nobody(tmp_path):
+    assert holder_name(tmp_path / "holder") == ""

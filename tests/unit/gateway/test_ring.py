@@ -1,0 +1,225 @@
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ald.errors import CorruptRecordError, PeerError, RefusedError, RingFullError
+from ald.gateway import ring
+from ald.gateway.ring import EVENT, SCAN, RingReader, RingRecord, RingWriter, ring_capacity
+from ald.plant.model import Table
+from fixtures.plants import parameter, plant, small_plant
+
+CAPACITY = 8192
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "ring"
+
+
+def test_records_come_out_as_they_went_in(path):
+    writer = RingWriter(path, CAPACITY, "session-a")
+    reader = RingReader(path)
+    assert reader.read(10) == []
+    assert writer.append(EVENT, b"one") == 1
+    assert writer.append(SCAN, b"") == 2
+    assert reader.read(10) == [
+        RingRecord(1, "session-a", EVENT, b"one"),
+        RingRecord(2, "session-a", SCAN, b""),
+    ]
+    assert reader.read(10) == []
+
+
+def test_reads_are_bounded(path):
+    writer = RingWriter(path, CAPACITY, "s")
+    for number in range(5):
+        writer.append(EVENT, bytes([number]))
+    reader = RingReader(path)
+    assert [r.sequence for r in reader.read(3)] == [1, 2, 3]
+    assert [r.sequence for r in reader.read(3)] == [4, 5]
+
+
+@pytest.mark.requirement("INT-04")
+def test_a_new_reader_gets_again_what_the_old_one_did_not_acknowledge(path):
+    writer = RingWriter(path, CAPACITY, "s")
+    for number in range(5):
+        writer.append(EVENT, bytes([number]))
+    reader = RingReader(path)
+    reader.read(4)
+    reader.acknowledge(2)
+    reader.close()
+    assert [r.sequence for r in RingReader(path).read(10)] == [3, 4, 5]
+
+
+def test_acknowledging_what_was_not_read_frees_nothing_more(path):
+    writer = RingWriter(path, CAPACITY, "s")
+    for _ in range(3):
+        writer.append(EVENT, b"x")
+    reader = RingReader(path)
+    reader.read(2)
+    reader.acknowledge(99)
+    assert [r.sequence for r in reader.read(10)] == [3]
+    assert reader.used == writer.used > 0
+
+
+def test_a_full_ring_refuses_and_goes_on_once_the_reader_caught_up(path):
+    writer = RingWriter(path, CAPACITY, "s")
+    count = CAPACITY // 576
+    for _ in range(count):
+        writer.append(SCAN, bytes(500))
+    with pytest.raises(RingFullError, match="full"):
+        writer.append(SCAN, bytes(500))
+    reader = RingReader(path)
+    records = reader.read(100)
+    assert len(records) == count
+    reader.acknowledge(records[0].sequence)
+    assert writer.append(SCAN, bytes(500)) == count + 1
+    with pytest.raises(RingFullError):
+        writer.append(SCAN, bytes(500))
+
+
+def test_a_record_larger_than_the_ring_is_refused_for_good(path):
+    with pytest.raises(RefusedError, match="exceeds the ring"):
+        RingWriter(path, CAPACITY, "s").append(SCAN, bytes(CAPACITY))
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_a_new_session_goes_on_counting_where_the_last_one_ended(path, emptied):
+    first = RingWriter(path, CAPACITY, "session-a")
+    for _ in range(3):
+        first.append(EVENT, b"x")
+    reader = RingReader(path)
+    if emptied:
+        reader.acknowledge(reader.read(10)[-1].sequence)
+    second = RingWriter(path, 4 * CAPACITY, "session-b")
+    assert second.capacity == CAPACITY
+    assert second.append(EVENT, b"y") == 4
+    assert reader.read(10)[-1] == RingRecord(4, "session-b", EVENT, b"y")
+
+
+def test_even_a_record_as_large_as_can_be_leaves_the_count_in_place(path):
+    writer = RingWriter(path, CAPACITY, "s")
+    reader = RingReader(path)
+    for turn in range(1, 6):
+        writer.append(SCAN, os.urandom(CAPACITY - 80))
+        assert RingWriter(path, CAPACITY, "t")._sequence == turn
+        reader.acknowledge(reader.read(1)[0].sequence)
+
+
+def test_an_unfinished_record_is_not_there_and_is_overwritten(path):
+    writer = RingWriter(path, CAPACITY, "s")
+    writer.append(EVENT, b"whole")
+    # As a SIGKILL between copying and publishing leaves it.
+    writer._file.put(writer._file.head, b"\xff" * 300)
+    reader = RingReader(path)
+    assert [r.payload for r in reader.read(10)] == [b"whole"]
+    RingWriter(path, CAPACITY, "t").append(EVENT, b"next")
+    assert [r.payload for r in reader.read(10)] == [b"next"]
+
+
+@pytest.mark.parametrize("offset", [0, 4, 8, 16, 20, 24, 64, 70])
+def test_a_damaged_record_is_reported_and_not_guessed_at(path, offset):
+    writer = RingWriter(path, CAPACITY, "s")
+    writer.append(EVENT, b"1234567890")
+    writer._file._map[4096 + offset] ^= 1
+    with pytest.raises(CorruptRecordError, match="fails its check"):
+        RingReader(path).read(1)
+
+
+def test_a_reader_before_the_writer_is_told_to_come_back(path):
+    with pytest.raises(PeerError, match="has not made"):
+        RingReader(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 5000])
+def test_a_file_that_is_no_ring_is_refused(path, content):
+    path.write_bytes(content)
+    with pytest.raises(CorruptRecordError, match="no ring of this version"):
+        RingReader(path)
+    with pytest.raises(CorruptRecordError, match="no ring of this version"):
+        RingWriter(path, CAPACITY, "s")
+
+
+def test_rings_have_identities(tmp_path):
+    for name in ("a", "b"):
+        RingWriter(tmp_path / name, CAPACITY, "s")
+    first, again = RingReader(tmp_path / "a"), RingReader(tmp_path / "a")
+    assert first.identity == again.identity != RingReader(tmp_path / "b").identity
+
+
+def test_a_ring_grows_once_it_is_empty_and_keeps_identity_and_count(path):
+    writer = RingWriter(path, CAPACITY, "s")
+    writer.append(EVENT, b"old")
+    reader = RingReader(path)
+    identity = reader.identity
+    assert not writer.grow(4 * CAPACITY)
+    reader.acknowledge(reader.read(10)[-1].sequence)
+    assert writer.grow(4 * CAPACITY)
+    assert writer.grow(CAPACITY)
+    assert writer.capacity == 4 * CAPACITY
+    assert writer.append(EVENT, b"new") == 2
+    assert RingWriter(path, CAPACITY, "t")._sequence == 2
+    # The first read notices the new file, the second one reads it.
+    assert reader.read(10) == []
+    assert reader.read(10) == [RingRecord(2, "s", EVENT, b"new")]
+    assert (reader.identity, reader.capacity) == (identity, 4 * CAPACITY)
+
+
+@pytest.mark.parametrize("session", ["", "x" * 37])
+def test_a_session_without_a_proper_name_is_refused(path, session):
+    with pytest.raises(ValueError, match="a session is 1 to 36"):
+        RingWriter(path, CAPACITY, session)
+
+
+def test_the_ring_holds_fifteen_minutes_within_its_bounds():
+    # 900 scans of 208 bytes and 18,000 events of 328.
+    assert 6_091_200 <= ring_capacity(small_plant()) < 6_091_200 + 4096
+    assert ring_capacity(small_plant(scan_period_ns=10**12)) > ring.CAPACITY_MIN
+    many = [parameter(f"a.p{n}", Table.HOLDING, 2 * n) for n in range(1000)]
+    at_10_hz = plant(*many, scan_period_ns=100_000_000)
+    assert 9000 * 9096 < ring_capacity(at_10_hz) < 9000 * 9096 * 1.1
+    assert ring_capacity(plant(*many, scan_period_ns=20_000_000)) == ring.CAPACITY_MAX
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("append"), st.integers(0, 1500)),
+            st.tuples(st.just("read"), st.integers(1, 8)),
+            st.just(("acknowledge",)),
+            st.just(("restart writer",)),
+            st.just(("restart reader",)),
+        ),
+        max_size=120,
+    )
+)
+def test_every_record_comes_out_once_acknowledged_in_order(tmp_path_factory, steps):
+    path = tmp_path_factory.mktemp("ring") / "ring"
+    writer, written, acknowledged = RingWriter(path, 4096, "s"), [], []
+    reader, pending = RingReader(path), []
+    for step in steps:
+        match step:
+            case ("append", size):
+                try:
+                    payload = os.urandom(size)
+                    written.append((writer.append(SCAN, payload), payload))
+                except RingFullError:
+                    assert writer.used + size + 80 > 4096 - 16
+            case ("read", count):
+                pending += reader.read(count)
+            case ("acknowledge",) if pending:
+                reader.acknowledge(pending[-1].sequence)
+                acknowledged += pending
+                pending = []
+            case ("restart writer",):
+                writer = RingWriter(path, 4096, "s")
+            case ("restart reader",):
+                reader, pending = RingReader(path), []
+            case _:
+                assert not pending, "only acknowledging needs something read"
+    acknowledged += pending
+    while more := reader.read(3):
+        acknowledged += more
+    assert [(r.sequence, r.payload) for r in acknowledged] == written
