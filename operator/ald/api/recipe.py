@@ -189,6 +189,10 @@ class Step(Model):
         return next(kind for kind, body in kinds if body is not None)
 
 
+# LoopStep names Step before there is one; only now its fields are known in full.
+LoopStep.model_rebuild()
+
+
 class RecipeSpec(Model):
     """Inputs, steps, and what to do at the end."""
 

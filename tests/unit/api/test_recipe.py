@@ -1,0 +1,34 @@
+"""The steps of a recipe."""
+
+import pytest
+
+from ald.api.parse import parse_recipe
+from unit.api.documents import recipe
+
+BODIES: dict[str, object] = {
+    "set": {"gas": "N2", "value": True},
+    "ramp": {"parameter": "a.b", "to": 5, "rate": "1 °C/min"},
+    "waitFor": {"condition": "true", "timeout": "1s"},
+    "purge": {"gas": "N2", "flow": 20, "duration": "1s"},
+    "wait": {"durationFrom": "pause"},
+    "valve": {"valve": "tma", "open": "40ms"},
+    "loop": {"countFrom": "cycles", "steps": [{"name": "rest", "wait": {"duration": "1s"}}]},
+}
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_a_step_knows_its_kind(kind):
+    (step,) = parse_recipe(recipe({"name": "a", kind: BODIES[kind]})).spec.steps
+    assert step.kind == kind
+
+
+def test_a_wait_is_stable_at_once_unless_it_says_otherwise():
+    (step,) = parse_recipe(recipe({"name": "a", "waitFor": BODIES["waitFor"]})).spec.steps
+    assert step.wait_for is not None
+    assert step.wait_for.stable_for == "0s"
+
+
+def test_a_loop_holds_steps_of_the_same_kind():
+    (step,) = parse_recipe(recipe({"name": "a", "loop": BODIES["loop"]})).spec.steps
+    assert step.loop is not None
+    assert step.loop.steps[0].kind == "wait"
