@@ -25,6 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,7 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     hint: str
 
+    @override
     def __str__(self) -> str:
         """One line for a person: path, value, rule, hint."""
         shown = f" (is {self.value})" if self.value else ""
