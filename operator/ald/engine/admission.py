@@ -1,0 +1,105 @@
+"""Whether a run may start now; everything that needs no hardware was decided before, when its program was compiled."""
+
+from collections.abc import Iterator
+
+from ald.engine import counter
+from ald.engine.state import UIDS_MAX, Run
+from ald.engine.turn import Turn
+from ald.errors import InvalidInputError, RefusedError
+from ald.plant.model import Mode
+from ald.program.condition import Condition
+from ald.program.model import WaitFor, digest
+from ald.records.event import MachineState
+from ald.wire import PROTOCOL, RunOrder
+
+UID_HEX_DIGITS = 32
+
+
+def is_known(turn: Turn, uid: str) -> bool:
+    """Tell whether a run of this uid has been started here: it is never started again."""
+    return uid in turn.state.started_uids
+
+
+def admit(turn: Turn, order: RunOrder) -> Run:
+    """Return the run, ready to begin, and remember its uid.
+
+    Raises:
+        RefusedError: it may not start now; the reason says why.
+    """
+    for reason, message in (*_unfit(turn, order), *_unready(turn)):
+        raise RefusedError(reason, message)
+    run = Run(
+        identity=order.run,
+        program=order.program,
+        program_digest=order.program_digest,
+        conditions=_conditions(order),
+        started_ns=turn.at_ns,
+        started_wall_ns=turn.wall_ns,
+        due_ns=turn.at_ns,
+    )
+    uids = (*turn.state.started_uids, order.run.uid)[-UIDS_MAX:]
+    turn.change(started_uids=uids)
+    return run
+
+
+def _unfit(turn: Turn, order: RunOrder) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the order itself."""
+    if order.protocol != PROTOCOL:
+        yield "Protocol", f"this gateway speaks version {PROTOCOL}, the order {order.protocol}"
+    digits = order.run.uid.replace("-", "")
+    if len(digits) != UID_HEX_DIGITS or set(digits.lower()) - set("0123456789abcdef"):
+        yield "BadUid", f"a run's uid is a UUID, not {order.run.uid!r}"
+    if digest(order.program) != order.program_digest:
+        yield "DigestMismatch", "the program is not the one that its digest says; send it again"
+    if order.program.plant_digest != turn.state.plant_digest:
+        yield (
+            "PlantMismatch",
+            "the program was compiled against another configuration; compile anew",
+        )
+    fault = counter.fault(order.program)
+    if fault:
+        yield "BadProgram", fault
+
+
+def _unready(turn: Turn) -> Iterator[tuple[str, str]]:
+    """Yield what stands against any run now."""
+    state = turn.state
+    if state.layout is None:
+        yield "NoPlant", "no configuration has been given yet"
+        return
+    plant = state.layout.plant
+    if plant.mode is Mode.OBSERVE:
+        yield "ObserveMode", "the machine is in mode Observe, which never writes"
+    if state.machine is not MachineState.IDLE:
+        yield "NotIdle", f"the machine is {state.machine.value}: {state.message}"
+    if state.stopping:
+        yield "ShuttingDown", "the gateway is going down"
+    if not state.connected or not state.safe_confirmed:
+        yield "LinkDown", "the PLC is not connected, or has not confirmed the valves' positions"
+    if state.scan is None:
+        yield "NoScan", "nothing has been read from the PLC yet; try again"
+    if not state.record_ok:
+        yield "RecordFull", "events find no room on record; the front does not read them"
+    if plant.heartbeat is None and not plant.allow_without_watchdog:
+        yield (
+            "NoWatchdog",
+            "the machine has no heartbeat register; declare one, or set allowWithoutWatchdog",
+        )
+    if plant.heartbeat is not None and not state.watchdog_ok:
+        yield "WatchdogDown", "the PLC has not acknowledged the last heartbeat"
+
+
+def _conditions(order: RunOrder) -> dict[int, Condition]:
+    """Return the conditions by instruction, compiled.
+
+    Raises:
+        RefusedError: one of them is no condition.
+    """
+    compiled = {}
+    for index, instruction in enumerate(order.program.instructions):
+        if isinstance(instruction, WaitFor):
+            try:
+                compiled[index] = Condition(instruction.condition, instruction.path)
+            except InvalidInputError as error:
+                raise RefusedError("BadProgram", str(error)) from error
+    return compiled

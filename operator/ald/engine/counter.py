@@ -1,0 +1,89 @@
+"""Where a program goes next: loops with counters, never unrolled."""
+
+from collections.abc import Sequence
+
+from ald.engine.state import Counter
+from ald.program.model import EndLoop, Instruction, Leaf, Loop, Program
+
+
+def seek(
+    program: Program, index: int, counters: tuple[Counter, ...]
+) -> tuple[int, tuple[Counter, ...]]:
+    """Return the first leaf from `index` on, and the loops around it, loop marks carried out.
+
+    The index is that of a leaf, `program.cleanup` at the end of the steps, or the program's length at its very end. A program
+    that `faults` accepts passes at most one mark for each level of nesting and sibling loop.
+    """
+    last = len(program.instructions)
+    boundary = program.cleanup if index < program.cleanup else last
+    while index < boundary:
+        match program.instructions[index]:
+            case Loop():
+                counters = (*counters, Counter(loop=index, iteration=1))
+                index += 1
+            case EndLoop(begin=begin):
+                index, counters = _repeat(program, begin, index, counters)
+            case _:
+                break
+    return index, counters
+
+
+def leaf_at(program: Program, index: int) -> Leaf | None:
+    """Return the leaf at `index`, None beyond the end."""
+    if index >= len(program.instructions):
+        return None
+    found = program.instructions[index]
+    assert not isinstance(found, Loop | EndLoop), "seek stops at leaves only"
+    return found
+
+
+def iterations(program: Program, counters: tuple[Counter, ...]) -> tuple[tuple[int, int], ...]:
+    """Return (iteration, count) of each loop around, outermost first."""
+    return tuple((c.iteration, _loop(program, c.loop).count) for c in counters)
+
+
+def fault(program: Program) -> str:
+    """Return what makes the program's loops unfit to run, in plain words; empty when they are sound."""
+    for index, instruction in enumerate(program.instructions):
+        problem = _mark_fault(program.instructions, index, instruction)
+        if problem:
+            return f"instruction {index}: {problem}"
+    if not 0 <= program.cleanup <= len(program.instructions):
+        return "the cleanup begins outside the program"
+    return ""
+
+
+def _repeat(
+    program: Program, begin: int, index: int, counters: tuple[Counter, ...]
+) -> tuple[int, tuple[Counter, ...]]:
+    """Return where the mark at `index` leads: back to its loop's body, or on."""
+    inner = counters[-1]
+    assert inner.loop == begin, "loops nest"
+    if inner.iteration < _loop(program, begin).count:
+        return begin + 1, (*counters[:-1], Counter(loop=begin, iteration=inner.iteration + 1))
+    return index + 1, counters[:-1]
+
+
+def _loop(program: Program, index: int) -> Loop:
+    found = program.instructions[index]
+    assert isinstance(found, Loop), "a counter names a loop"
+    return found
+
+
+def _mark_fault(instructions: Sequence[Instruction], index: int, instruction: Instruction) -> str:
+    match instruction:
+        case Loop(count=count, end=end):
+            if count < 1:
+                return "a loop runs at least once"
+            if not index + 1 < end < len(instructions):
+                return "a loop holds at least one step and ends inside the program"
+            closing = instructions[end]
+            if not isinstance(closing, EndLoop) or closing.begin != index:
+                return "a loop's end must point back to its beginning"
+        case EndLoop(begin=begin):
+            opening = instructions[begin] if 0 <= begin < index else None
+            if not isinstance(opening, Loop) or opening.end != index:
+                return "the end of a loop must match a beginning"
+        case _:
+            pass
+    return ""

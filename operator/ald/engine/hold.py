@@ -1,0 +1,39 @@
+"""A run that stands still for a reason, and goes on when the reason is gone."""
+
+from ald.engine.state import Hold
+from ald.engine.transitions import Cause
+from ald.engine.turn import Turn
+from ald.records.event import HoldEnded, HoldStarted
+
+
+def start(turn: Turn, reason: str, message: str) -> None:
+    """Hold the run; nothing happens when it is held already."""
+    if turn.run.hold is not None:
+        return
+    turn.change_run(hold=Hold(reason=reason, message=message, since_ns=turn.at_ns))
+    turn.journal(
+        HoldStarted(
+            at_ns=turn.at_ns,
+            wall_ns=turn.wall_ns,
+            run=turn.run.identity.uid,
+            reason=reason,
+            message=message,
+        )
+    )
+    turn.move(Cause.HOLD, reason, message)
+
+
+def end(turn: Turn) -> None:
+    """Let the run go on; nothing happens when it is not held."""
+    if turn.run.hold is None:
+        return
+    turn.change_run(hold=None)
+    turn.journal(HoldEnded(at_ns=turn.at_ns, wall_ns=turn.wall_ns, run=turn.run.identity.uid))
+    turn.move(Cause.UNHOLD, "Running", "the run goes on")
+    if turn.run.in_cleanup:
+        turn.move(Cause.COMPLETE, "CleaningUp", "the cleanup steps go on")
+
+
+def deadline_ns(turn_max_hold_ns: int, held: Hold) -> int:
+    """Return when the hold has lasted too long."""
+    return held.since_ns + turn_max_hold_ns

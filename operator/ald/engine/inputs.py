@@ -1,0 +1,167 @@
+"""What the engine is told: one frozen struct for each kind of input, each with the monotonic time at which it holds."""
+
+import msgspec
+
+from ald.plant.model import Plant
+from ald.records.event import RunIdentity, RunOutcome
+from ald.records.scan import Scan
+from ald.wire import RunOrder
+
+
+class OpenPulse(msgspec.Struct, frozen=True, kw_only=True):
+    """A pulse that had begun when the executor died; `opened_sent_ns` is 0 where the write may not have left."""
+
+    path: str
+    name: str
+    iterations: tuple[int, ...]
+    valve: str
+    open_ns: int
+    due_ns: int
+    opened_sent_ns: int
+    opened_ack_ns: int
+
+
+class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as durable state remembers it: the last leaf that began, and what was counted up to then."""
+
+    run: RunIdentity
+    program_digest: str
+    leaves_total: int
+    started_wall_ns: int
+    ordinal: int
+    step: str
+    path: str
+    iterations: tuple[tuple[int, int], ...]
+    leaf_ended: bool
+    leaves_done: int
+    pulses: int
+    worst_error_ns: int
+    pulse: OpenPulse | None = None
+
+
+class _Input(msgspec.Struct, frozen=True, kw_only=True):
+    at_ns: int
+
+
+class Started(_Input, frozen=True, kw_only=True):
+    """The executor begins. `plant` is what lay on the volume; `open_run` what durable state says was going on.
+
+    `wall_offset_ns` is UTC minus monotonic.
+    """
+
+    session: str
+    version: str
+    wall_offset_ns: int
+    plant: Plant | None
+    open_run: OpenRun | None
+
+
+class PlantGiven(_Input, frozen=True, kw_only=True):
+    """Somebody hands over a plant; `confirmed` says that it is the operator."""
+
+    plant: Plant
+    plant_digest: str
+    confirmed: bool
+
+
+class RunGiven(_Input, frozen=True, kw_only=True):
+    """The operator wants this run executed."""
+
+    order: RunOrder
+
+
+class AbortAsked(_Input, frozen=True, kw_only=True):
+    """End the run now and go to the safe state. An empty uid means whatever runs."""
+
+    uid: str
+    by: str
+    reason: str
+    outcome: RunOutcome = RunOutcome.ABORTED
+
+
+class ClearAsked(_Input, frozen=True, kw_only=True):
+    """Somebody looked at the machine and wants it out of Aborted."""
+
+    by: str
+    comment: str
+
+
+class ShutdownAsked(_Input, frozen=True, kw_only=True):
+    """The process is to end."""
+
+    reason: str
+
+
+class LinkUp(_Input, frozen=True, kw_only=True):
+    """The connection to the PLC stands."""
+
+
+class LinkDown(_Input, frozen=True, kw_only=True):
+    """The connection to the PLC is gone; every write in flight has been answered as unknown before."""
+
+    message: str
+
+
+class Sent(_Input, frozen=True, kw_only=True):
+    """The write with this token was handed to the kernel at `sent_ns`."""
+
+    token: int
+    sent_ns: int
+
+
+class Answered(_Input, frozen=True, kw_only=True):
+    """The write with this token is settled: acknowledged, refused, or (`unknown`) sent and never answered."""
+
+    token: int
+    ok: bool
+    unknown: bool
+    error: str
+    sent_ns: int
+    acked_ns: int
+
+
+class Scanned(_Input, frozen=True, kw_only=True):
+    """One reading of all signals is complete."""
+
+    scan: Scan
+
+
+class ClockStep(_Input, frozen=True, kw_only=True):
+    """The wall clock jumped against the monotonic one by `step_ns`."""
+
+    step_ns: int
+
+
+class RecordRoom(_Input, frozen=True, kw_only=True):
+    """Whether events still find room on record. Without, the run holds at the next hold point."""
+
+    ok: bool
+
+
+class WatchdogSeen(_Input, frozen=True, kw_only=True):
+    """Whether the last heartbeat write was acknowledged."""
+
+    ok: bool
+
+
+class Tick(_Input, frozen=True, kw_only=True):
+    """Time has passed; sent when `wake_ns` of the state is reached."""
+
+
+Input = (
+    Started
+    | PlantGiven
+    | RunGiven
+    | AbortAsked
+    | ClearAsked
+    | ShutdownAsked
+    | LinkUp
+    | LinkDown
+    | Sent
+    | Answered
+    | Scanned
+    | ClockStep
+    | RecordRoom
+    | WatchdogSeen
+    | Tick
+)

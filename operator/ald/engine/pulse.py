@@ -1,0 +1,181 @@
+"""One opening of one valve: on record, opened, and shut exactly `open_ns` after the opening write left."""
+
+from msgspec.structs import replace
+
+from ald.engine import safing
+from ald.engine.effects import Lane
+from ald.engine.inputs import Answered
+from ald.engine.layout import coil_of
+from ald.engine.state import Exposure, Pulsing
+from ald.engine.turn import Turn
+from ald.engine.verdict import Done, Failed, Fatal, Verdict
+from ald.errors import SafetyError
+from ald.program.model import Pulse
+from ald.records.event import PulseDone, PulseOpening, RunOutcome, WriteOutcome
+
+
+def begin(turn: Turn, leaf: Pulse) -> None:
+    """Put the pulse on record, then write the opening edge.
+
+    Raises:
+        SafetyError: the valve may not open now.
+    """
+    valve = turn.layout.valves.get(leaf.valve)
+    if valve is None:
+        raise SafetyError(f"this machine has no valve {leaf.valve}")
+    turn.journal(
+        PulseOpening(
+            at_ns=turn.at_ns,
+            wall_ns=turn.wall_ns,
+            run=turn.run.identity.uid,
+            ordinal=turn.run.ordinal,
+            valve=leaf.valve,
+            due_ns=turn.run.due_ns,
+        )
+    )
+    phase = Pulsing(leaf=leaf, open_token=0)
+    turn.change_run(phase=phase)
+    token = turn.write(Lane.RECIPE, coil_of(valve, is_open=True))
+    turn.change_run(phase=replace(phase, open_token=token))
+    exposed = {
+        group.name: Exposure(group=group.name, valve=leaf.valve)
+        for group in turn.layout.groups_of[leaf.valve]
+    }
+    turn.change(
+        exposures={**turn.state.exposures, **exposed},
+        open_valves=turn.state.open_valves | {leaf.valve},
+    )
+
+
+def wake_ns(phase: Pulsing) -> int | None:
+    """Return when the closing edge is due: timed from the opening write as sent."""
+    if phase.opened_sent_ns and phase.close_token is None:
+        return phase.opened_sent_ns + phase.leaf.open_ns
+    return None
+
+
+def tick(turn: Turn, phase: Pulsing) -> None:
+    """Write the closing edge when it is due."""
+    due_ns = wake_ns(phase)
+    if due_ns is not None and turn.at_ns >= due_ns:
+        _close(turn, phase)
+
+
+def sent(turn: Turn, phase: Pulsing, token: int, sent_ns: int) -> None:
+    """Note when an edge left."""
+    if token == phase.open_token:
+        turn.change_run(phase=replace(phase, opened_sent_ns=sent_ns))
+    elif token == phase.close_token:
+        turn.change_run(phase=replace(phase, closed_sent_ns=sent_ns))
+
+
+def answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict | None:
+    """Take in the answer to one of the two edges."""
+    if answer.token == phase.open_token:
+        return _opening_answered(turn, phase, answer)
+    if answer.token == phase.close_token:
+        return _closing_answered(turn, phase, answer)
+    return None
+
+
+def _opening_answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict | None:
+    name = phase.leaf.valve
+    if answer.ok:
+        turn.change_run(phase=replace(phase, opened_ack_ns=answer.acked_ns))
+        return None
+    if answer.unknown:
+        return Fatal(
+            outcome=RunOutcome.LINK_LOST,
+            message=f"the PLC did not say whether valve {name} opened: {answer.error}",
+        )
+    # Refused, so it should be shut; it is shut all the same before anything else happens.
+    phase = replace(phase, error=f"valve {name} did not open: {answer.error}")
+    turn.change_run(phase=phase)
+    if phase.close_token is None:
+        _close(turn, phase)
+    return None
+
+
+def _closing_answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict:
+    name = phase.leaf.valve
+    if answer.ok:
+        turn.change(open_valves=turn.state.open_valves - {name})
+        record(
+            turn, phase, (answer.sent_ns, answer.acked_ns), WriteOutcome.CONFIRMED, is_whole=True
+        )
+        if phase.error:
+            return Failed(error=phase.error)
+        open_ns = phase.leaf.open_ns
+        return Done(due_ns=turn.run.due_ns + open_ns, nominal_ns=open_ns)
+    if answer.unknown:
+        message = f"the PLC did not acknowledge the closing of valve {name}: {answer.error}"
+        return Fatal(outcome=RunOutcome.LINK_LOST, message=message)
+    return Fatal(
+        outcome=RunOutcome.SAFETY_VIOLATION,
+        message=f"the PLC refused to close valve {name}: {answer.error}",
+    )
+
+
+def record_cut_short(turn: Turn, phase: Pulsing) -> None:
+    """Put a pulse on record that the safe state ended, or whose end is not known."""
+    write = safing.closing_of(turn.state.safing, phase.leaf.valve)
+    if write is None or write.outcome is None:
+        record(turn, phase, (phase.closed_sent_ns, 0), WriteOutcome.UNKNOWN, is_whole=False)
+        return
+    closed = (phase.closed_sent_ns or write.sent_ns, write.acked_ns)
+    record(turn, phase, closed, write.outcome, is_whole=False)
+
+
+def record(
+    turn: Turn,
+    phase: Pulsing,
+    closed: tuple[int, int],
+    outcome: WriteOutcome,
+    *,
+    is_whole: bool,
+) -> None:
+    """Put the pulse on record; `closed` is when its closing write was sent and acknowledged.
+
+    Only a whole pulse counts for the largest width error: one cut short missed nothing.
+    """
+    run, leaf = turn.run, phase.leaf
+    closed_sent, closed_ack = closed
+    is_timed = phase.opened_sent_ns > 0 and closed_sent > 0
+    error_ns = closed_sent - phase.opened_sent_ns - leaf.open_ns if is_timed else 0
+    turn.journal(
+        PulseDone(
+            at_ns=turn.at_ns,
+            wall_ns=turn.wall_ns,
+            run=run.identity.uid,
+            ordinal=run.ordinal,
+            path=leaf.path,
+            name=leaf.name,
+            iterations=tuple(c.iteration for c in run.counters),
+            valve=leaf.valve,
+            open_ns=leaf.open_ns,
+            due_ns=run.due_ns,
+            opened_sent_ns=phase.opened_sent_ns,
+            opened_ack_ns=phase.opened_ack_ns,
+            closed_sent_ns=closed_sent,
+            closed_ack_ns=closed_ack,
+            error_ns=error_ns,
+            uncertainty_ns=_uncertainty_ns(turn, phase, closed),
+            outcome=outcome,
+        )
+    )
+    worst = max(run.worst_error_ns, abs(error_ns)) if is_whole else run.worst_error_ns
+    turn.change_run(pulses=run.pulses + 1, worst_error_ns=worst)
+
+
+def _close(turn: Turn, phase: Pulsing) -> None:
+    valve = turn.layout.valves[phase.leaf.valve]
+    token = turn.write(Lane.RECIPE, coil_of(valve, is_open=False))
+    turn.change_run(phase=replace(phase, close_token=token))
+
+
+def _uncertainty_ns(turn: Turn, phase: Pulsing, closed: tuple[int, int]) -> int:
+    """Return how far the width at the valve may differ from the measured one: the longer round trip and one PLC cycle."""
+    closed_sent, closed_ack = closed
+    opening = max(0, phase.opened_ack_ns - phase.opened_sent_ns)
+    closing = max(0, closed_ack - closed_sent)
+    return max(opening, closing) + turn.layout.plant.link.cycle_ns

@@ -1,0 +1,237 @@
+"""A purge, and how much of it counts.
+
+A purge counts for an exclusion group when its gas is one of the group's and its commanded flow at least the group's minimum;
+and of a gas with a flow feedback only the time in which that is good and at least nine tenths of the commanded flow. A scan
+speaks for the time up to the next one, and the next one confirms or takes that back. Counted time adds up over purges until
+a valve of the group opens again.
+"""
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from ald.engine import hold, reading, setpoint
+from ald.engine.effects import Lane
+from ald.engine.inputs import Answered
+from ald.engine.layout import same_value, target_of
+from ald.engine.state import Exposure, Purging, State
+from ald.engine.turn import Turn
+from ald.engine.verdict import Done, Failed, Verdict
+from ald.plant.model import ExclusionGroup
+from ald.program.model import Purge
+from ald.records.scan import Scan
+from ald.units import DURATION_NS_MAX, format_duration
+
+FLOW_SHARE_MIN = 0.9
+"""Least share of the commanded flow that counts as flowing."""
+
+FRESH_SCANS = 3
+"""A scan speaks for this many scan periods; when no other comes, the flow counts as unknown."""
+
+QUIET_NS = 250_000_000
+"""A purge is drawn out by up to this without a hold when the flow is good and only the link's round trips are missing."""
+
+
+def begin(turn: Turn, leaf: Purge) -> Verdict | None:
+    """Set the flow, unless it is set already."""
+    parameter = turn.layout.setpoint(parameter=None, gas=leaf.gas)
+    before = reading.known(turn.state, parameter.name)
+    if before is None:
+        return Failed(
+            error=f"{parameter.name} cannot be read, so the purge could not give it its value back"
+        )
+    end_ns = turn.run.due_ns + leaf.duration_ns
+    phase = Purging(leaf=leaf, end_ns=end_ns, before=None, write=None, flowing_ns=None)
+    if same_value(parameter, leaf.flow, before):
+        turn.change_run(phase=phase)
+        _flowing(turn, phase)
+        return tick(turn, _phase(turn))
+    setpoint.forget(turn, parameter.name)
+    token = turn.write(Lane.RECIPE, target_of(parameter, leaf.flow))
+    turn.change_run(phase=replace(phase, before=before, write=token))
+    return None
+
+
+def wake_ns(state: State, phase: Purging) -> int | None:
+    """Return when the purge is over, or may be with the flow as it is."""
+    if phase.write is not None:
+        return None
+    if not phase.extended:
+        return phase.end_ns
+    latest_ns = phase.end_ns
+    for group, exposure in _owed(state, phase):
+        missing_ns = group.minimum_purge_ns - exposure.counted_ns
+        if missing_ns <= 0:
+            continue
+        if exposure.since_ns is None or missing_ns > _trusted_ns(state, phase):
+            # Only a scan can bring this further, and it comes by itself.
+            return None
+        latest_ns = max(latest_ns, exposure.since_ns + missing_ns)
+    return latest_ns
+
+
+def tick(turn: Turn, phase: Purging) -> Verdict | None:
+    """End the purge when its time is over and what it was to purge is purged."""
+    if phase.write is not None or turn.at_ns < phase.end_ns:
+        return None
+    short = list(_short(turn.state, phase, turn.at_ns))
+    if not short:
+        hold.end(turn)
+        return _finish(turn, phase)
+    phase = replace(phase, extended=True)
+    turn.change_run(phase=phase)
+    if any(not flowing or missing > QUIET_NS for _, missing, flowing in short):
+        group, missing, _ = max(short, key=lambda item: item[1])
+        hold.start(turn, "PurgeFlowLow", _why(turn.state, phase, group, missing))
+    return None
+
+
+def answered(turn: Turn, phase: Purging, answer: Answered) -> Verdict | None:
+    """Take in the answer to the write that sets the flow, or gives it back."""
+    if answer.token != phase.write:
+        return None
+    leaf = phase.leaf
+    parameter = turn.layout.setpoint(parameter=None, gas=leaf.gas)
+    value = leaf.flow if not phase.restoring else phase.before
+    assert value is not None, "only a flow that moved is given back"
+    reading.record_write(turn, answer, by="purge", parameter=parameter.name, value=value)
+    if not answer.ok:
+        return Failed(error=f"{parameter.name} was not set to {value:g}: {answer.error}")
+    phase = replace(phase, write=None)
+    turn.change_run(phase=phase)
+    if phase.restoring:
+        return _done(turn, phase)
+    _flowing(turn, phase)
+    return tick(turn, _phase(turn))
+
+
+def scanned(turn: Turn, phase: Purging, scan: Scan) -> Verdict | None:
+    """Count the time since the last scan, as far as the flow was good."""
+    if phase.flowing_ns is None or phase.restoring:
+        return None
+    is_good = _flow_good(turn.state, phase)
+    updated = {
+        group.name: _seen(_exposure(turn.state, group), scan.ended_ns, is_good=is_good)
+        for group in _served(turn.state, phase.leaf)
+    }
+    turn.change(exposures={**turn.state.exposures, **updated})
+    return tick(turn, phase)
+
+
+def _flowing(turn: Turn, phase: Purging) -> None:
+    """The flow is commanded from now on: it counts as long as no scan speaks against it."""
+    turn.change_run(phase=replace(phase, flowing_ns=turn.at_ns))
+    since = turn.at_ns if _flow_good(turn.state, phase) else None
+    updated = {
+        group.name: replace(_exposure(turn.state, group), since_ns=since)
+        for group in _served(turn.state, phase.leaf)
+    }
+    turn.change(exposures={**turn.state.exposures, **updated})
+
+
+def _finish(turn: Turn, phase: Purging) -> Verdict | None:
+    """Close the account of this purge, and give the set point its value back."""
+    updated = {}
+    for group in _served(turn.state, phase.leaf):
+        exposure = _exposure(turn.state, group)
+        updated[group.name] = replace(
+            exposure,
+            counted_ns=_counted_ns(turn.state, phase, exposure, turn.at_ns),
+            since_ns=None,
+            commanded_ns=exposure.commanded_ns + phase.leaf.duration_ns,
+        )
+    turn.change(exposures={**turn.state.exposures, **updated})
+    if phase.before is None:
+        return _done(turn, phase)
+    parameter = turn.layout.setpoint(parameter=None, gas=phase.leaf.gas)
+    token = turn.write(Lane.RECIPE, target_of(parameter, phase.before))
+    turn.change_run(phase=replace(phase, restoring=True, write=token))
+    return None
+
+
+def _done(turn: Turn, phase: Purging) -> Done:
+    # A purge that had to be drawn out moves the whole schedule: no later step is cut short for it.
+    due_ns = turn.at_ns if phase.extended else phase.end_ns
+    return Done(due_ns=due_ns, nominal_ns=phase.leaf.duration_ns)
+
+
+def _served(state: State, leaf: Purge) -> Iterator[ExclusionGroup]:
+    """Yield the groups that this purge counts for."""
+    assert state.layout is not None, "a plant is loaded"
+    for group in state.layout.plant.groups:
+        if leaf.gas in group.purge_gases and leaf.flow >= group.minimum_flow:
+            yield group
+
+
+def _exposure(state: State, group: ExclusionGroup) -> Exposure:
+    return state.exposures.get(group.name, Exposure(group=group.name))
+
+
+def _seen(exposure: Exposure, at_ns: int, *, is_good: bool) -> Exposure:
+    """Return the exposure after a scan at `at_ns`."""
+    if not is_good:
+        return replace(exposure, since_ns=None)
+    since = exposure.since_ns
+    if since is None or since > at_ns:
+        return replace(exposure, since_ns=max(at_ns, since or 0))
+    return replace(exposure, counted_ns=exposure.counted_ns + at_ns - since, since_ns=at_ns)
+
+
+def _flow_good(state: State, phase: Purging) -> bool:
+    """Tell whether the last scan shows the commanded flow; a gas without feedback is believed."""
+    assert state.layout is not None, "a plant is loaded"
+    feedback = state.layout.gases[phase.leaf.gas].feedback
+    if feedback is None:
+        return True
+    found = reading.good(state, feedback)
+    return found is not None and found >= FLOW_SHARE_MIN * phase.leaf.flow
+
+
+def _counted_ns(state: State, phase: Purging, exposure: Exposure, at_ns: int) -> int:
+    """Return how much purge counts at `at_ns`."""
+    assert state.layout is not None, "a plant is loaded"
+    if exposure.since_ns is None:
+        return exposure.counted_ns
+    running_ns = max(0, at_ns - exposure.since_ns)
+    return exposure.counted_ns + min(running_ns, _trusted_ns(state, phase))
+
+
+def _trusted_ns(state: State, phase: Purging) -> int:
+    """Return how long the flow counts as good without another scan; for good where nothing measures it."""
+    assert state.layout is not None, "a plant is loaded"
+    if state.layout.gases[phase.leaf.gas].feedback is None:
+        return DURATION_NS_MAX
+    return FRESH_SCANS * state.layout.plant.scan_period_ns
+
+
+def _short(state: State, phase: Purging, at_ns: int) -> Iterator[tuple[ExclusionGroup, int, bool]]:
+    """Yield each group that this purge was to satisfy and has not: what is missing, and whether the flow is good now."""
+    for group, exposure in _owed(state, phase):
+        missing = group.minimum_purge_ns - _counted_ns(state, phase, exposure, at_ns)
+        if missing > 0:
+            yield group, missing, exposure.since_ns is not None
+
+
+def _owed(state: State, phase: Purging) -> Iterator[tuple[ExclusionGroup, Exposure]]:
+    """Yield the groups that this purge completes by commanded time."""
+    for group in _served(state, phase.leaf):
+        exposure = _exposure(state, group)
+        if exposure.commanded_ns + phase.leaf.duration_ns >= group.minimum_purge_ns:
+            yield group, exposure
+
+
+def _why(state: State, phase: Purging, group: ExclusionGroup, missing_ns: int) -> str:
+    assert state.layout is not None, "a plant is loaded"
+    gas = state.layout.gases[phase.leaf.gas]
+    found = reading.good(state, gas.feedback) if gas.feedback else None
+    seen = "not readable" if found is None else f"{found:g}"
+    return (
+        f"after {phase.leaf.name} group {group.name} still needs {format_duration(missing_ns)} of "
+        f"{gas.name} at {FLOW_SHARE_MIN * phase.leaf.flow:g} or more; {gas.feedback} is {seen}. "
+        "The gas keeps flowing and no valve opens until then"
+    )
+
+
+def _phase(turn: Turn) -> Purging:
+    assert isinstance(turn.run.phase, Purging), "a purge is under way"
+    return turn.run.phase

@@ -1,0 +1,75 @@
+"""What is known of the plant's values: the last scan, and what was written after it began."""
+
+import struct
+
+from ald.engine.inputs import Answered
+from ald.engine.state import Known, State
+from ald.engine.turn import Turn
+from ald.program.condition import Condition
+from ald.records.event import WriteOutcome, Written
+from ald.records.scan import Quality
+
+_VALUE = struct.Struct("<d")
+
+
+def good(state: State, signal: str) -> float | None:
+    """Return the signal's value in the last scan, in its unit; None where it is not good."""
+    if state.scan is None or state.layout is None:
+        return None
+    column = state.layout.columns.get(signal)
+    if column is None or state.scan.qualities[column] != Quality.GOOD:
+        return None
+    value: float = _VALUE.unpack_from(state.scan.values, 8 * column)[0]
+    return value
+
+
+def known(state: State, parameter: str) -> float | None:
+    """Return the value of a parameter as last written or last well read, whichever is newer; None: not known."""
+    written = state.written.get(parameter)
+    if written is None:
+        return good(state, parameter)
+    if state.scan is None or state.scan.started_ns <= written.acked_ns:
+        return written.value
+    found = good(state, parameter)
+    return written.value if found is None else found
+
+
+def holds(state: State, condition: Condition, at_ns: int) -> bool:
+    """Return whether `condition` is true of the last scan; false where one of its parameters is not good."""
+    if state.scan is None:
+        return False
+    age_s = (at_ns - state.scan.ended_ns) / 1e9
+    found = {name: good(state, name) for name in condition.reads}
+    commanded = {name: known(state, name) for name in condition.setpoints}
+    values = {name: value for name, value in found.items() if value is not None}
+    return condition.evaluate(
+        values,
+        {name: value for name, value in commanded.items() if value is not None},
+        dict.fromkeys(values, int(Quality.GOOD)),
+        dict.fromkeys(values, age_s),
+    )
+
+
+def record_write(turn: Turn, answer: Answered, *, by: str, parameter: str, value: float) -> None:
+    """Put a settled write on record, and remember its value when it was acknowledged."""
+    if answer.ok:
+        outcome = WriteOutcome.CONFIRMED
+        kept = Known(value=value, acked_ns=answer.acked_ns)
+        turn.change(written={**turn.state.written, parameter: kept})
+    else:
+        outcome = WriteOutcome.UNKNOWN if answer.unknown else WriteOutcome.REFUSED
+    turn.journal(
+        Written(
+            at_ns=turn.at_ns,
+            wall_ns=turn.wall_ns,
+            run=turn.run.identity.uid,
+            ordinal=turn.run.ordinal,
+            by=by,
+            target=parameter,
+            value=value,
+            sent_ns=answer.sent_ns,
+            ack_ns=answer.acked_ns,
+            outcome=outcome,
+            error=answer.error,
+        )
+    )

@@ -1,0 +1,79 @@
+"""The proof's rules once more, right before each write: nothing that breaks one reaches the link.
+
+A valve opens only when the PLC is ours to write to, the link is up, no safe state is on its way, its time is within its
+maximum, no other valve of a group with it is open, and every group it belongs to has been purged since another of its
+valves was open. What counts as purged is decided in `ald.engine.purge`; here it is only compared.
+"""
+
+from collections.abc import Iterator
+
+from ald.engine.effects import Coils, Lane, Target
+from ald.engine.layout import Layout
+from ald.engine.state import Exposure, Pulsing, State
+from ald.plant.model import ExclusionGroup, Mode, Valve
+from ald.units import format_duration
+
+
+def violation(state: State, lane: Lane, target: Target) -> str:
+    """Return which rule the write would break, in plain words; empty when it may go out."""
+    layout = state.layout
+    if layout is None:
+        return "there is no plant to write to"
+    if layout.plant.mode is Mode.OBSERVE:
+        return "the machine is in mode Observe, which never writes"
+    if lane is Lane.SAFE or not isinstance(target, Coils):
+        return ""
+    for valve in _opened(layout, target):
+        broken = next(_broken(state, layout, valve), "")
+        if broken:
+            return f"valve {valve.name} stays shut: {broken}"
+    return ""
+
+
+def unpurged(exposure: Exposure, group: ExclusionGroup, valve: str) -> int:
+    """Return how much purge is missing before `valve` may open, in ns; 0 when none is."""
+    if exposure.valve == valve:
+        return 0
+    return max(0, group.minimum_purge_ns - exposure.counted_ns)
+
+
+def _opened(layout: Layout, target: Coils) -> list[Valve]:
+    """Return the valves that the write opens."""
+    return [
+        valve
+        for valve in layout.plant.valves
+        if 0 <= valve.coil - target.address < len(target.bits)
+        and target.bits[valve.coil - target.address]
+    ]
+
+
+def _broken(state: State, layout: Layout, valve: Valve) -> Iterator[str]:
+    """Yield every rule that opening `valve` now would break."""
+    if not state.connected:
+        yield "there is no connection to the PLC"
+    if state.safing is not None or state.ending is not None:
+        yield "the safe state is on its way"
+    phase = state.run.phase if state.run is not None else None
+    if not isinstance(phase, Pulsing) or phase.leaf.valve != valve.name:
+        yield "no step of a run opens it"
+    elif phase.leaf.open_ns > valve.max_open_ns:
+        yield (
+            f"{format_duration(phase.leaf.open_ns)} is longer than its maximum of "
+            f"{format_duration(valve.max_open_ns)}"
+        )
+    for group in layout.groups_of[valve.name]:
+        yield from _group(state, group, valve)
+
+
+def _group(state: State, group: ExclusionGroup, valve: Valve) -> Iterator[str]:
+    others = sorted((state.open_valves & set(group.valves)) - {valve.name})
+    if others:
+        yield f"valve {others[0]} of group {group.name} is open"
+    exposure = state.exposures.get(group.name, Exposure(group=group.name))
+    missing = unpurged(exposure, group, valve.name)
+    if missing:
+        last = f"valve {exposure.valve}" if exposure.valve else "an unknown valve"
+        yield (
+            f"group {group.name} was last exposed to {last} and needs "
+            f"{format_duration(missing)} more purge"
+        )

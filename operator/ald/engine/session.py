@@ -1,0 +1,276 @@
+"""The life around the runs: start, configuration, connection, clearing, clock, shutdown."""
+
+from ald.engine import ending, safing
+from ald.engine.effects import UsePlant
+from ald.engine.inputs import (
+    AbortAsked,
+    ClearAsked,
+    ClockStep,
+    LinkDown,
+    OpenRun,
+    PlantGiven,
+    ShutdownAsked,
+    Started,
+)
+from ald.engine.layout import layout_of
+from ald.engine.state import LastRun
+from ald.engine.transitions import Cause
+from ald.engine.turn import Turn
+from ald.errors import RefusedError
+from ald.plant.model import Mode, Plant, digest
+from ald.records.event import (
+    Cleared,
+    ClockStepped,
+    LinkChanged,
+    MachineState,
+    PlantLoaded,
+    PulseDone,
+    RunEnded,
+    RunOutcome,
+    SessionStarted,
+    StepEnded,
+    WriteOutcome,
+)
+
+RESTARTED = "the gateway restarted while the run was on; what it left is made safe"
+
+
+def started(turn: Turn, given: Started) -> None:
+    """Begin a session: say what was found, end what a dead executor left open, and make the machine safe."""
+    turn.change(session=given.session, version=given.version, wall_offset_ns=given.wall_offset_ns)
+    turn.journal(
+        SessionStarted(
+            at_ns=turn.at_ns,
+            wall_ns=turn.wall_ns,
+            session=given.session,
+            version=given.version,
+            found=_found(given),
+        )
+    )
+    if given.plant is not None:
+        _use(turn, given.plant, digest(given.plant))
+    if given.open_run is not None:
+        _end_open_run(turn, given.open_run)
+        safing.begin(turn, RESTARTED, full=True)
+        turn.move(Cause.ABORT, RunOutcome.GATEWAY_RESTARTED.value, RESTARTED)
+    elif _controls(turn):
+        safing.begin(turn, "the driver started", full=False)
+    ending.reset(turn)
+
+
+def plant_given(turn: Turn, given: PlantGiven) -> None:
+    """Take over a configuration, or its confirmation.
+
+    Raises:
+        RefusedError: a run is active, or what came is not what was sent.
+    """
+    if digest(given.plant) != given.plant_digest:
+        raise RefusedError(
+            "DigestMismatch", "the configuration is not the one that its digest says; send it again"
+        )
+    if given.plant_digest != turn.state.plant_digest:
+        if turn.state.run is not None:
+            raise RefusedError(
+                "RunActive", "a configuration is taken over only while no run is active; wait"
+            )
+        _replace(turn, given)
+    if given.confirmed:
+        turn.change(plant_confirmed=True)
+    ending.reset(turn)
+
+
+def link_up(turn: Turn) -> None:
+    """The connection stands: before anything else the valves go to their safe positions."""
+    turn.change(connected=True)
+    turn.journal(
+        LinkChanged(
+            at_ns=turn.at_ns, wall_ns=turn.wall_ns, connected=True, message="connected to the PLC"
+        )
+    )
+    if _controls(turn):
+        if turn.state.safing is None:
+            safing.begin(turn, "the connection was made", full=False)
+        else:
+            safing.attempt(turn)
+        ending.settle_empty(turn)
+    ending.reset(turn)
+
+
+def link_down(turn: Turn, given: LinkDown) -> None:
+    """The connection is gone: a run ends, and the safe state is the first thing after the next one."""
+    turn.change(connected=False, watchdog_ok=False)
+    turn.journal(
+        LinkChanged(at_ns=turn.at_ns, wall_ns=turn.wall_ns, connected=False, message=given.message)
+    )
+    if turn.state.run is not None:
+        ending.abort(turn, RunOutcome.LINK_LOST, given.message)
+        ending.end_aborted(turn)
+    safing.interrupted(turn)
+    if turn.is_in(MachineState.IDLE):
+        turn.move(Cause.STOP, "LinkDown", given.message)
+    elif turn.is_in(MachineState.STOPPED):
+        ending.reset(turn)
+
+
+def abort_asked(turn: Turn, given: AbortAsked) -> None:
+    """End the run that is meant. Without a uid it is a software stop: safe state whether or not a run is on."""
+    run = turn.state.run
+    if run is not None and given.uid in ("", run.identity.uid):
+        message = given.reason or "aborted on request"
+        ending.abort(turn, given.outcome, message, by=given.by)
+    elif run is None and not given.uid and _controls(turn):
+        ending.safe_without_run(turn, "StopAsked", given.reason or "safe state on request")
+
+
+def clear_asked(turn: Turn, given: ClearAsked) -> None:
+    """Leave Aborted.
+
+    Raises:
+        RefusedError: the machine is not Aborted.
+    """
+    if not turn.is_in(MachineState.ABORTED):
+        raise RefusedError(
+            "NotAborted", f"only Aborted is cleared; the machine is {turn.state.machine.value}"
+        )
+    turn.journal(
+        Cleared(at_ns=turn.at_ns, wall_ns=turn.wall_ns, by=given.by, comment=given.comment)
+    )
+    turn.move(Cause.CLEAR, "Cleared", f"cleared by {given.by}")
+    ending.reset(turn)
+
+
+def clock_stepped(turn: Turn, given: ClockStep) -> None:
+    """Anchor wall times anew; durations never see it."""
+    turn.change(wall_offset_ns=turn.state.wall_offset_ns + given.step_ns)
+    turn.journal(ClockStepped(at_ns=turn.at_ns, wall_ns=turn.wall_ns, step_ns=given.step_ns))
+
+
+def shutdown_asked(turn: Turn, given: ShutdownAsked) -> None:
+    """Make the machine safe and end; a second request changes nothing."""
+    if turn.state.stopping:
+        return
+    turn.change(stopping=given.reason)
+    if turn.state.run is not None:
+        ending.abort(turn, RunOutcome.SHUTDOWN, given.reason)
+    elif _controls(turn) and turn.state.connected and turn.state.safing is None:
+        safing.begin(turn, given.reason, full=False)
+        ending.settle_empty(turn)
+    if turn.state.safing is None or (not turn.state.connected and turn.state.safing.overdue):
+        ending.stop(turn)
+
+
+def _controls(turn: Turn) -> bool:
+    layout = turn.state.layout
+    return layout is not None and layout.plant.mode is Mode.CONTROL
+
+
+def _use(turn: Turn, plant: Plant, plant_digest: str) -> None:
+    """Work with this plant from here on; nothing is known of it yet."""
+    turn.change(
+        layout=layout_of(plant),
+        plant_digest=plant_digest,
+        plant_confirmed=False,
+        connected=False,
+        watchdog_ok=False,
+        scan=None,
+        written={},
+        exposures={},
+        open_valves=frozenset(),
+        safe_confirmed=False,
+    )
+    turn.journal(
+        PlantLoaded(at_ns=turn.at_ns, wall_ns=turn.wall_ns, plant_digest=plant_digest, plant=plant)
+    )
+
+
+def _replace(turn: Turn, given: PlantGiven) -> None:
+    if turn.is_in(MachineState.IDLE):
+        turn.move(Cause.STOP, "NewPlant", "a new configuration is being taken over")
+    turn.effects.append(UsePlant(plant=given.plant))
+    _use(turn, given.plant, given.plant_digest)
+    safing.interrupted(turn)
+    if given.plant.mode is Mode.OBSERVE:
+        # Nothing may be written any more, so nothing is on its way either.
+        turn.change(safing=None)
+
+
+def _found(given: Started) -> str:
+    if given.open_run is not None:
+        run = given.open_run
+        return (
+            f"run {run.run.namespace}/{run.run.name} was on, at step {run.step or 'none'} "
+            f"({run.ordinal} of {run.leaves_total} begun); writing the whole safe state"
+        )
+    if given.plant is None:
+        return "no configuration on the volume; waiting for one"
+    if given.plant.mode is Mode.OBSERVE:
+        return "no run was on; mode Observe, so nothing is written"
+    return "no run was on; moving the valves to their safe positions"
+
+
+def _end_open_run(turn: Turn, found: OpenRun) -> None:
+    """Put on record how far the run had come, exactly, and that it is over."""
+    uid = found.run.uid
+    pulses = found.pulses
+    if found.pulse is not None:
+        pulses += 1
+        turn.journal(
+            PulseDone(
+                at_ns=turn.at_ns,
+                wall_ns=turn.wall_ns,
+                run=uid,
+                ordinal=found.ordinal,
+                path=found.pulse.path,
+                name=found.pulse.name,
+                iterations=found.pulse.iterations,
+                valve=found.pulse.valve,
+                open_ns=found.pulse.open_ns,
+                due_ns=found.pulse.due_ns,
+                opened_sent_ns=found.pulse.opened_sent_ns,
+                opened_ack_ns=found.pulse.opened_ack_ns,
+                closed_sent_ns=0,
+                closed_ack_ns=0,
+                error_ns=0,
+                uncertainty_ns=max(0, turn.at_ns - found.pulse.due_ns),
+                outcome=WriteOutcome.UNKNOWN,
+            )
+        )
+    if not found.leaf_ended:
+        turn.journal(
+            StepEnded(
+                at_ns=turn.at_ns,
+                wall_ns=turn.wall_ns,
+                run=uid,
+                ordinal=found.ordinal,
+                error=RESTARTED,
+            )
+        )
+    last = LastRun(
+        run=found.run,
+        program_digest=found.program_digest,
+        step=found.step,
+        path=found.path,
+        iterations=found.iterations,
+        leaves_done=found.leaves_done,
+        leaves_total=found.leaves_total,
+        started_wall_ns=found.started_wall_ns,
+        ended_wall_ns=turn.wall_ns,
+        pulses=pulses,
+        worst_error_ns=found.worst_error_ns,
+        outcome=RunOutcome.GATEWAY_RESTARTED,
+        message=f"{RESTARTED}; the last step begun was number {found.ordinal}, {found.step}",
+    )
+    turn.journal(
+        RunEnded(
+            at_ns=turn.at_ns,
+            wall_ns=turn.wall_ns,
+            run=uid,
+            outcome=last.outcome,
+            message=last.message,
+            by="",
+            leaves_done=last.leaves_done,
+            pulses=last.pulses,
+            worst_error_ns=last.worst_error_ns,
+        )
+    )
+    turn.change(last_run=last, started_uids=(*turn.state.started_uids, uid))

@@ -1,0 +1,109 @@
+"""Set points: one write, acknowledged; then the scans must show it, without the run waiting for them.
+
+A value that is not read back within `READBACK_SCANS` scans begun after the acknowledgement fails the step that is under way
+by then, and the record names the step that wrote it.
+"""
+
+from msgspec.structs import replace
+
+from ald.engine import reading
+from ald.engine.effects import Lane
+from ald.engine.inputs import Answered
+from ald.engine.layout import same_value, target_of
+from ald.engine.state import Readback, Setting
+from ald.engine.turn import Turn
+from ald.engine.verdict import Done, Failed, Verdict
+from ald.program.model import Set
+from ald.records.event import WriteOutcome, Written
+from ald.records.scan import Scan
+
+READBACK_SCANS = 3
+"""Scans in which a written value may show."""
+
+
+def begin(turn: Turn, leaf: Set) -> None:
+    """Write the value.
+
+    Raises:
+        SafetyError: there is no such set point, or the value is outside its limits.
+    """
+    parameter = turn.layout.setpoint(parameter=leaf.parameter, gas=leaf.gas)
+    token = turn.write(Lane.RECIPE, target_of(parameter, leaf.value))
+    turn.change_run(phase=Setting(leaf=leaf, write=token))
+
+
+def answered(turn: Turn, phase: Setting, answer: Answered) -> Verdict | None:
+    """Take in the answer to the write."""
+    if answer.token != phase.write:
+        return None
+    leaf = phase.leaf
+    parameter = turn.layout.setpoint(parameter=leaf.parameter, gas=leaf.gas)
+    reading.record_write(turn, answer, by=leaf.name, parameter=parameter.name, value=leaf.value)
+    if not answer.ok:
+        return Failed(error=f"{parameter.name} was not set to {leaf.value:g}: {answer.error}")
+    expect(turn, step=leaf.name, parameter=parameter.name, value=leaf.value)
+    return Done(due_ns=turn.at_ns, nominal_ns=0)
+
+
+def expect(turn: Turn, *, step: str, parameter: str, value: float) -> None:
+    """From now on the scans must show this value; an older expectation of the same parameter is over."""
+    others = tuple(r for r in turn.run.readbacks if r.parameter != parameter)
+    expected = Readback(
+        step=step,
+        parameter=parameter,
+        value=value,
+        acked_ns=turn.at_ns,
+        scans_left=READBACK_SCANS,
+    )
+    turn.change_run(readbacks=(*others, expected))
+
+
+def forget(turn: Turn, parameter: str) -> None:
+    """Somebody else writes this parameter now: what was expected of it is over."""
+    kept = tuple(r for r in turn.run.readbacks if r.parameter != parameter)
+    if len(kept) != len(turn.run.readbacks):
+        turn.change_run(readbacks=kept)
+
+
+def scanned(turn: Turn, scan: Scan) -> str:
+    """Compare the scan with what was written; return what is wrong after the last chance, empty while nothing is."""
+    waiting = []
+    wrong = ""
+    for expected in turn.run.readbacks:
+        if scan.started_ns < expected.acked_ns:
+            waiting.append(expected)
+            continue
+        parameter = turn.layout.parameters[expected.parameter]
+        found = reading.good(turn.state, expected.parameter)
+        if found is not None and same_value(parameter, expected.value, found):
+            continue
+        if expected.scans_left > 1:
+            waiting.append(replace(expected, scans_left=expected.scans_left - 1))
+            continue
+        wrong = _mismatch(turn, expected, found)
+    turn.change_run(readbacks=tuple(waiting))
+    return wrong
+
+
+def _mismatch(turn: Turn, expected: Readback, found: float | None) -> str:
+    shown = "cannot be read" if found is None else f"reads {found:g}"
+    error = (
+        f"{expected.parameter} {shown} {READBACK_SCANS} scans after step {expected.step} "
+        f"set it to {expected.value:g}"
+    )
+    turn.journal(
+        Written(
+            at_ns=turn.at_ns,
+            wall_ns=turn.wall_ns,
+            run=turn.run.identity.uid,
+            ordinal=turn.run.ordinal,
+            by=expected.step,
+            target=expected.parameter,
+            value=expected.value,
+            sent_ns=0,
+            ack_ns=expected.acked_ns,
+            outcome=WriteOutcome.MISMATCH,
+            error=error,
+        )
+    )
+    return error

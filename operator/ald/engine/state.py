@@ -1,0 +1,254 @@
+"""Everything the engine knows, frozen: the machine, the run in progress, the leaf under way, and the safe state being written."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from ald.engine.effects import Target
+from ald.engine.layout import Layout
+from ald.program.condition import Condition
+from ald.program.model import Leaf, Program, Pulse, Purge, Ramp, Set, Wait, WaitFor
+from ald.records.event import MachineState, RunIdentity, RunOutcome, WriteOutcome
+from ald.records.scan import Scan
+
+UIDS_MAX = 256
+"""Uids of started runs that a session remembers; the front's journal remembers all."""
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """A value that we wrote and that was acknowledged at `acked_ns`; counts until a scan that began later."""
+
+    value: float
+    acked_ns: int
+
+
+class Exposure(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an exclusion group is purged since one of its valves was last open.
+
+    valve: the last one open; None is the worst case: any of them, as after every start. counted_ns: purge that counts for
+    certain. since_ns: from here on it counts as long as the next scan does not speak against it; None: not now.
+    commanded_ns: purge that the recipe commanded, whatever the flow was.
+    """
+
+    group: str
+    valve: str | None = None
+    counted_ns: int = 0
+    since_ns: int | None = None
+    commanded_ns: int = 0
+
+
+class SafeWrite(msgspec.Struct, frozen=True, kw_only=True):
+    """One write of the safe state: what it says for the record, and what became of it."""
+
+    token: int
+    names: tuple[str, ...]
+    values: tuple[float, ...]
+    target: Target
+    is_valve: bool
+    sent_ns: int = 0
+    acked_ns: int = 0
+    outcome: WriteOutcome | None = None
+    error: str = ""
+
+
+class Safing(msgspec.Struct, frozen=True, kw_only=True):
+    """The safe state on its way. `full` includes the outputs, otherwise only the valves.
+
+    started_ns: when it was asked for; deadline_ns: when it counts as not confirmed. writes: the present attempt, empty while
+    there is no connection. retry_ns: when the next attempt begins although the connection stands. overdue: the deadline has
+    passed and was acted upon. latch: Aborted whatever comes, until somebody clears it.
+    """
+
+    reason: str
+    full: bool
+    started_ns: int
+    deadline_ns: int
+    writes: tuple[SafeWrite, ...] = ()
+    retry_ns: int | None = None
+    overdue: bool = False
+    latch: bool = False
+
+
+class Pulsing(msgspec.Struct, frozen=True, kw_only=True):
+    """A valve leaf: opening written, open, closing written. Times are 0 and tokens None until they exist."""
+
+    leaf: Pulse
+    open_token: int
+    opened_sent_ns: int = 0
+    opened_ack_ns: int = 0
+    close_token: int | None = None
+    closed_sent_ns: int = 0
+    error: str = ""
+
+
+class Purging(msgspec.Struct, frozen=True, kw_only=True):
+    """A purge leaf. `before` is the set point to give back, None where it never moved. `flowing_ns`: from when it counts."""
+
+    leaf: Purge
+    end_ns: int
+    before: float | None
+    write: int | None
+    flowing_ns: int | None
+    restoring: bool = False
+    extended: bool = False
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """A set leaf: one write on its way."""
+
+    leaf: Set
+    write: int
+
+
+class Ramping(msgspec.Struct, frozen=True, kw_only=True):
+    """A ramp leaf: from `start` at `began_ns` to the leaf's end at `end_ns`; `next_ns` is the next write's time."""
+
+    leaf: Ramp
+    start: float
+    began_ns: int
+    end_ns: int
+    next_ns: int
+    value: float
+    write: int | None = None
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A wait leaf."""
+
+    leaf: Wait
+    end_ns: int
+
+
+class Watching(msgspec.Struct, frozen=True, kw_only=True):
+    """A waitFor leaf: true without a break since `since_ns`, last looked at `seen_ns`."""
+
+    leaf: WaitFor
+    condition: Condition
+    deadline_ns: int
+    since_ns: int | None = None
+    seen_ns: int = 0
+
+
+class Settling(msgspec.Struct, frozen=True, kw_only=True):
+    """No leaf: every step is done, and the last set points wait for their read-back."""
+
+
+Phase = Pulsing | Purging | Setting | Ramping | Waiting | Watching | Settling
+
+
+class Counter(msgspec.Struct, frozen=True, kw_only=True):
+    """A loop around the present instruction: its index and the iteration, from 1."""
+
+    loop: int
+    iteration: int
+
+
+class Readback(msgspec.Struct, frozen=True, kw_only=True):
+    """A set point whose written value the next scans must show; `scans_left` more may fail to."""
+
+    step: str
+    parameter: str
+    value: float
+    acked_ns: int
+    scans_left: int
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the run stands still, and since when."""
+
+    reason: str
+    message: str
+    since_ns: int
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """The run in progress.
+
+    index: the present instruction. counters: the loops around it, outermost first. ordinal: leaves begun. due_ns: when the
+    present leaf was due on the absolute schedule. slip_ns: how much later than the shortest course the schedule lies by now.
+    failure: why the first step failed, empty while none did. doubt: what a scan found wrong while a valve was open; it fails the
+    leaf once that is shut. hold: not None while the run is held.
+    """
+
+    identity: RunIdentity
+    program: Program
+    program_digest: str
+    conditions: Mapping[int, Condition]
+    started_ns: int
+    started_wall_ns: int
+    due_ns: int
+    index: int = 0
+    counters: tuple[Counter, ...] = ()
+    in_cleanup: bool = False
+    ordinal: int = 0
+    leaves_done: int = 0
+    pulses: int = 0
+    worst_error_ns: int = 0
+    slip_ns: int = 0
+    leaf: Leaf | None = None
+    phase: Phase | None = None
+    failure: str = ""
+    doubt: str = ""
+    hold: Hold | None = None
+    readbacks: tuple[Readback, ...] = ()
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How the run is to be recorded as ended once the safe state is written or has failed."""
+
+    outcome: RunOutcome
+    message: str
+    by: str
+
+
+class LastRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The run as its status shows it after its end, or after the executor that ran it died."""
+
+    run: RunIdentity
+    program_digest: str
+    step: str
+    path: str
+    iterations: tuple[tuple[int, int], ...]
+    leaves_done: int
+    leaves_total: int
+    started_wall_ns: int
+    ended_wall_ns: int
+    pulses: int
+    worst_error_ns: int
+    outcome: RunOutcome
+    message: str
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of it.
+
+    wall_offset_ns: UTC minus monotonic. record_ok: there is room for events. watchdog_ok: the last heartbeat was acknowledged.
+    written: what we wrote to set points since, by parameter. exposures: by group; one that is missing is the worst case.
+    open_valves: opened by a pulse and not acknowledged as shut. stopping: why the process ends once the safe state is settled,
+    empty while it goes on.
+    """
+
+    session: str = ""
+    version: str = ""
+    wall_offset_ns: int = 0
+    machine: MachineState = MachineState.STOPPED
+    reason: str = "Starting"
+    message: str = "the driver is starting"
+    layout: Layout | None = None
+    plant_digest: str = ""
+    plant_confirmed: bool = False
+    connected: bool = False
+    record_ok: bool = True
+    watchdog_ok: bool = False
+    next_token: int = 1
+    scan: Scan | None = None
+    written: Mapping[str, Known] = msgspec.field(default_factory=dict[str, Known])
+    exposures: Mapping[str, Exposure] = msgspec.field(default_factory=dict[str, Exposure])
+    open_valves: frozenset[str] = frozenset()
+    safing: Safing | None = None
+    safe_confirmed: bool = False
+    run: Run | None = None
+    ending: Ending | None = None
+    last_run: LastRun | None = None
+    started_uids: tuple[str, ...] = ()
+    stopping: str = ""

@@ -1,0 +1,71 @@
+"""What the driver says of itself, computed whole from the state, constant in size."""
+
+from ald.engine import counter
+from ald.engine.state import LastRun, Run, State
+from ald.wire import DriverStatus, LinkStatus, RunProgress, ScanStatus
+
+
+def driver_status(state: State, link: LinkStatus, scan: ScanStatus) -> DriverStatus:
+    """Return the status; `link` and `scan` are what the executor counts."""
+    plant = state.layout.plant if state.layout is not None else None
+    run: RunProgress | None = None
+    if state.run is not None:
+        run = _active(state.run)
+    elif state.last_run is not None:
+        run = _ended(state.last_run)
+    return DriverStatus(
+        session=state.session,
+        state=state.machine,
+        reason=state.reason,
+        message=state.message,
+        plant_digest=state.plant_digest,
+        plant_generation=plant.generation if plant is not None else 0,
+        plant_confirmed=state.plant_confirmed,
+        link=link,
+        scan=scan,
+        safe_confirmed=state.safe_confirmed,
+        watchdog=plant is not None and plant.heartbeat is not None and state.watchdog_ok,
+        run=run,
+    )
+
+
+def _active(run: Run) -> RunProgress:
+    # The shortest course, and what the schedule has slipped against it so far.
+    whole_ns = run.program.estimate.minimum_ns + run.slip_ns
+    return RunProgress(
+        run=run.identity,
+        program_digest=run.program_digest,
+        step=run.leaf.name if run.leaf is not None else "",
+        path=run.leaf.path if run.leaf is not None else "",
+        iterations=counter.iterations(run.program, run.counters),
+        leaves_done=run.leaves_done,
+        leaves_total=run.program.estimate.leaves,
+        started_wall_ns=run.started_wall_ns,
+        ended_wall_ns=0,
+        estimated_end_wall_ns=run.started_wall_ns + whole_ns,
+        pulses=run.pulses,
+        worst_error_ns=run.worst_error_ns,
+        held=run.hold.message if run.hold is not None else "",
+        outcome=None,
+        message="",
+    )
+
+
+def _ended(last: LastRun) -> RunProgress:
+    return RunProgress(
+        run=last.run,
+        program_digest=last.program_digest,
+        step=last.step,
+        path=last.path,
+        iterations=last.iterations,
+        leaves_done=last.leaves_done,
+        leaves_total=last.leaves_total,
+        started_wall_ns=last.started_wall_ns,
+        ended_wall_ns=last.ended_wall_ns,
+        estimated_end_wall_ns=last.ended_wall_ns,
+        pulses=last.pulses,
+        worst_error_ns=last.worst_error_ns,
+        held="",
+        outcome=last.outcome,
+        message=last.message,
+    )

@@ -1,0 +1,114 @@
+"""The engine: one input with its time in, the next state and the effects in order out. The same function replays."""
+
+from ald.engine import course, ending, safing, session
+from ald.engine.effects import Effect
+from ald.engine.inputs import (
+    AbortAsked,
+    Answered,
+    ClearAsked,
+    ClockStep,
+    Input,
+    LinkDown,
+    LinkUp,
+    PlantGiven,
+    RecordRoom,
+    RunGiven,
+    Scanned,
+    Sent,
+    ShutdownAsked,
+    Started,
+    Tick,
+    WatchdogSeen,
+)
+from ald.engine.state import State
+from ald.engine.turn import Turn
+
+
+def step(state: State, given: Input) -> tuple[State, tuple[Effect, ...]]:
+    """Return the state after `given`, and what is to be done, in this order.
+
+    Raises:
+        RefusedError: a request that is not allowed now; the state stays as it was.
+    """
+    turn = Turn(state, given.at_ns)
+    match given:
+        case Tick():
+            _tick(turn)
+        case Sent():
+            if state.run is not None:
+                course.sent(turn, given)
+        case Answered():
+            _answered(turn, given)
+        case Scanned():
+            _scanned(turn, given)
+        case WatchdogSeen():
+            turn.change(watchdog_ok=given.ok)
+        case RecordRoom():
+            turn.change(record_ok=given.ok)
+            if _is_running(turn):
+                course.record_room(turn)
+        case RunGiven():
+            course.start(turn, given)
+        case _:
+            _session(turn, given)
+    return turn.state, tuple(turn.effects)
+
+
+def _session(
+    turn: Turn,
+    given: Started
+    | PlantGiven
+    | LinkUp
+    | LinkDown
+    | AbortAsked
+    | ClearAsked
+    | ClockStep
+    | ShutdownAsked,
+) -> None:
+    match given:
+        case Started():
+            session.started(turn, given)
+        case PlantGiven():
+            session.plant_given(turn, given)
+        case LinkUp():
+            session.link_up(turn)
+        case LinkDown():
+            session.link_down(turn, given)
+        case AbortAsked():
+            session.abort_asked(turn, given)
+        case ClearAsked():
+            session.clear_asked(turn, given)
+        case ClockStep():
+            session.clock_stepped(turn, given)
+        case ShutdownAsked():
+            session.shutdown_asked(turn, given)
+
+
+def _tick(turn: Turn) -> None:
+    safe = turn.state.safing
+    if safe is not None:
+        if not safe.overdue and turn.at_ns >= safe.deadline_ns:
+            ending.overdue(turn)
+        elif safe.retry_ns is not None and turn.at_ns >= safe.retry_ns and turn.state.connected:
+            safing.attempt(turn)
+    if _is_running(turn):
+        course.tick(turn)
+
+
+def _answered(turn: Turn, given: Answered) -> None:
+    if safing.owns(turn, given.token):
+        if safing.answered(turn, given):
+            ending.settled(turn)
+    elif _is_running(turn):
+        course.answered(turn, given)
+
+
+def _scanned(turn: Turn, given: Scanned) -> None:
+    turn.change(scan=given.scan)
+    if _is_running(turn):
+        course.scanned(turn, given.scan)
+
+
+def _is_running(turn: Turn) -> bool:
+    """Tell whether a run is on and not being ended."""
+    return turn.state.run is not None and turn.state.ending is None

@@ -1,0 +1,43 @@
+"""What has to outlive the executor: which run is on, and exactly how far it has come."""
+
+from ald.engine import counter
+from ald.engine.inputs import OpenPulse, OpenRun
+from ald.engine.state import Pulsing, Run, Settling, State
+
+
+def open_run(state: State) -> OpenRun | None:
+    """Return what the next executor needs to end this one's run on record; None without a run."""
+    run = state.run
+    if run is None:
+        return None
+    return OpenRun(
+        run=run.identity,
+        program_digest=run.program_digest,
+        leaves_total=run.program.estimate.leaves,
+        started_wall_ns=run.started_wall_ns,
+        ordinal=run.ordinal,
+        step=run.leaf.name if run.leaf is not None else "",
+        path=run.leaf.path if run.leaf is not None else "",
+        iterations=counter.iterations(run.program, run.counters),
+        leaf_ended=run.phase is None or isinstance(run.phase, Settling),
+        leaves_done=run.leaves_done,
+        pulses=run.pulses,
+        worst_error_ns=run.worst_error_ns,
+        pulse=_open_pulse(run),
+    )
+
+
+def _open_pulse(run: Run) -> OpenPulse | None:
+    if not isinstance(run.phase, Pulsing):
+        return None
+    leaf = run.phase.leaf
+    return OpenPulse(
+        path=leaf.path,
+        name=leaf.name,
+        iterations=tuple(c.iteration for c in run.counters),
+        valve=leaf.valve,
+        open_ns=leaf.open_ns,
+        due_ns=run.due_ns,
+        opened_sent_ns=run.phase.opened_sent_ns,
+        opened_ack_ns=run.phase.opened_ack_ns,
+    )
