@@ -12,6 +12,7 @@ import yaml
 pytest_plugins = [
     "fixtures.apiserver",
     "fixtures.postgres",
+    "fixtures.resources",
     "fixtures.system",
     "fixtures.simulator",
 ]
