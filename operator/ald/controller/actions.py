@@ -1,0 +1,95 @@
+"""The actions of one machine: each told to the gateway once."""
+
+from __future__ import annotations
+
+from ald.controller.announce import announce_change
+from ald.controller.apply import ACTION, Document, key_of
+from ald.controller.conditions import rfc3339
+from ald.controller.decide_action import (
+    EndAction,
+    NoAction,
+    ReportAction,
+    SendAction,
+    decide_action,
+    end_action,
+)
+from ald.controller.link import Link
+from ald.controller.names import Key
+from ald.controller.pace import PROGRESS_INTERVAL_NS
+from ald.controller.parts import Parts
+from ald.controller.views import Situation
+from ald.controller.world import uid
+from ald.errors import PeerError, RefusedError
+from ald.wire import ClearOrder
+
+CALM = frozenset({"Pending", "Done"})
+
+
+class Actions:
+    """The actions of the machine `key`."""
+
+    def __init__(self, key: Key, parts: Parts, link: Link) -> None:
+        self._key = key
+        self._parts = parts
+        self._link = link
+        self._missing_since_ns = 0
+        self.due_ns = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no action waits."""
+        return not self._parts.world.of_machine(ACTION, self._key)
+
+    async def reconcile(self, situation: Situation) -> None:
+        """Decide about every action and act; sets `due_ns`, when to look again (monotonic, 0: not before a change).
+
+        Raises:
+            PeerError, RefusedError, NotFoundError: as the cluster says.
+        """
+        self.due_ns = 0
+        missing_s = self._missing_s(situation)
+        for action in self._parts.world.of_machine(ACTION, self._key):
+            now = rfc3339(self._parts.clock.wall_ns())
+            match decide_action(action, situation, missing_s=missing_s, now=now):
+                case ReportAction(status=status):
+                    if action.get("status") != status:
+                        await self._write(action, status)
+                case EndAction(status=status):
+                    await self._write(action, status)
+                case SendAction(status=status):
+                    await self._write(action, status)
+                    await self._send(action)
+                case NoAction():
+                    pass
+
+    async def _send(self, action: Document) -> None:
+        spec = action["spec"]
+        order = ClearOrder(by="kubernetes", comment=spec.get("comment", ""))
+        try:
+            self._link.take(await self._link.gateway.clear(order))
+        except RefusedError as error:
+            reason, message = "Refused", str(error)
+        except PeerError as error:
+            reason = "GatewayUnreachable"
+            message = f"{error}. Look at the machine's state; apply a new action if still needed."
+        else:
+            reason, message = "Done", "Cleared."
+        # The version after our own note that it is being sent.
+        newest = self._parts.world.find(ACTION, key_of(action))
+        if newest is not None and uid(newest) == uid(action):
+            now = rfc3339(self._parts.clock.wall_ns())
+            await self._write(newest, end_action(newest, reason, message, now=now).status)
+
+    async def _write(self, action: Document, status: Document) -> None:
+        announce_change(self._parts.announcer, action, status, "Succeeded", CALM)
+        await self._parts.write_status(action, status, exactly=True)
+
+    def _missing_s(self, situation: Situation) -> float:
+        if situation.machine is not None:
+            self._missing_since_ns = 0
+            return 0.0
+        now_ns = self._parts.clock.monotonic_ns()
+        if self._missing_since_ns == 0:
+            self._missing_since_ns = now_ns
+        self.due_ns = now_ns + PROGRESS_INTERVAL_NS
+        return (now_ns - self._missing_since_ns) / 1e9

@@ -1,0 +1,101 @@
+"""The objects of one machine's gateway, kept as they should be."""
+
+from __future__ import annotations
+
+import functools
+
+from ald.controller import manifests, names
+from ald.controller.apply import DEPLOYMENT, Document
+from ald.controller.certificates import Leaf
+from ald.controller.manifests import Owner
+from ald.controller.names import Key
+from ald.controller.parts import Parts
+from ald.errors import NotFoundError
+from ald.kit.tls import gateway_uri
+
+RESYNC_INTERVAL_NS = 300_000_000_000
+"""How often everything is applied again although nothing is known to have changed: somebody may have edited it."""
+
+
+class Children:
+    """Claim, Service, Secret and Deployment of the machine `key`."""
+
+    def __init__(self, key: Key, parts: Parts) -> None:
+        self._key = key
+        self._parts = parts
+        self._applied = ""
+        self._applied_ns = 0
+        self._certificate_ns = 0
+        self.template_waits = False
+        self.due_ns = 0
+
+    def suspect(self) -> None:
+        """Apply everything in the next pass: something of it has been changed or deleted."""
+        self._applied = ""
+
+    async def reconcile(self, machine: Document, *, may_restart: bool) -> None:
+        """Bring everything up to date; sets `due_ns`, when to look again.
+
+        A new pod template waits until `may_restart`, since it ends the gateway that runs; `template_waits` says so, and
+        stays until the pods of the old one are gone.
+
+        Raises:
+            PeerError, RefusedError: as the cluster says; the next pass tries again.
+        """
+        owner = Owner(key=self._key, uid=machine["metadata"]["uid"])
+        await self._certificate(owner)
+        now_ns = self._parts.clock.monotonic_ns()
+        deployment = manifests.deployment(owner, self._parts.settings, self._parts.resources)
+        wanted = manifests.digest(deployment)
+        waits = self.template_waits
+        is_old = now_ns - self._applied_ns >= RESYNC_INTERVAL_NS
+        if self._applied != wanted or is_old or (waits and may_restart):
+            for document in (
+                manifests.volume_claim(owner, self._parts.settings),
+                manifests.service(owner),
+            ):
+                await self._parts.cluster.apply(document)
+            await self._deployment(deployment, may_restart=may_restart)
+            self._applied, self._applied_ns = wanted, now_ns
+        self.due_ns = min(self._applied_ns + RESYNC_INTERVAL_NS, self._certificate_ns)
+
+    async def _certificate(self, owner: Owner) -> None:
+        now_ns = self._parts.clock.monotonic_ns()
+        if now_ns < self._certificate_ns and self._applied:
+            return
+        identity = gateway_uri(self._parts.settings.installation, *self._key)
+        secret = Key(self._key.namespace, names.gateway_secret_name(self._key.name))
+        await self._parts.keeper.ensure(secret, identity, functools.partial(_secret, owner))
+        self._certificate_ns = now_ns + int(self._parts.keeper.check_interval_s * 1e9)
+
+    async def _deployment(self, deployment: Document, *, may_restart: bool) -> None:
+        name = Key(self._key.namespace, names.gateway_name(self._key.name))
+        found: Document | None
+        try:
+            found = await self._parts.cluster.get(DEPLOYMENT, name)
+        except NotFoundError:
+            found = None
+        same = found is None or (
+            manifests.template_digest(found) == manifests.template_digest(deployment)
+        )
+        if same or may_restart:
+            found = await self._parts.cluster.apply(deployment)
+            self.template_waits = not is_rolled_out(found)
+        else:
+            self.template_waits = True
+
+
+def is_rolled_out(deployment: Document) -> bool:
+    """Return whether no pod of an older template is left; so it is where nobody has started any yet."""
+    status = deployment.get("status") or {}
+    observed = status.get("observedGeneration")
+    if observed is None:
+        return True
+    is_observed = int(observed) >= int(deployment["metadata"]["generation"])
+    return is_observed and status.get("replicas", 0) == status.get("updatedReplicas", 0)
+
+
+def _secret(owner: Owner, leaf: Leaf) -> Document:
+    return manifests.tls_secret(
+        owner, certificate=leaf.certificate, key=leaf.key, bundle=leaf.bundle
+    )

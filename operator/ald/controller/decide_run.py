@@ -1,0 +1,301 @@
+"""What to do about one RecipeRun now, and what its status says. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ald.controller.apply import Document
+from ald.controller.conditions import Fact, bounded, conditions, listed, rfc3339
+from ald.controller.plan import plan
+from ald.controller.views import BUSY, Situation
+from ald.controller.world import (
+    generation,
+    has_ended,
+    is_deleting,
+    uid,
+    wants_end,
+    was_handed_over,
+)
+from ald.errors import Violation
+from ald.plant.model import Mode
+from ald.program.model import Program
+from ald.records.event import MachineState, RunOutcome
+from ald.wire import RunProgress
+
+MISSING_S_MAX = 120.0
+"""How long a run waits for a recipe or machine that is not there; GitOps applies things in any order."""
+
+LOST_S_MAX = 20.0
+"""How long a gateway that answers may not know a run that it took, before the run is given up."""
+
+VOLATILE = frozenset({"iterations", "stepsDone", "percent", "estimatedEnd", "pulses"})
+"""Fields of the status that move all the time; a change of any other is worth an early write."""
+
+_CARRIED = (
+    "step", "iterations", "stepsDone", "stepsTotal", "percent", "startedAt", "programDigest",
+    "gatewaySession", "pulses",
+)  # fmt: skip
+
+
+class Compiled(msgspec.Struct, frozen=True, kw_only=True):
+    """A program for this run on this machine as they are now."""
+
+    program: Program
+    digest: str
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+    """Why there is no program; `reason` is a run's reason."""
+
+    reason: str
+    violations: tuple[Violation, ...]
+
+
+class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that decides about one run.
+
+    Attributes:
+        position: its place among the runs of its machine that no gateway has, from 1.
+        missing_s: how long its recipe or machine has been missing, 0 when both are there.
+        lost_s: how long a gateway that answers has not known it although it took it.
+        checked: what compiling it gave; None while it has not been compiled as things are now.
+        refusal: why the gateway did not take it when it was last offered.
+        was_taken: whether a gateway has taken it, though its status may not say so yet.
+    """
+
+    run: Document
+    has_recipe: bool
+    situation: Situation
+    position: int = 1
+    missing_s: float = 0.0
+    lost_s: float = 0.0
+    checked: Compiled | Rejected | None = None
+    refusal: str = ""
+    was_taken: bool = False
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """Say how the run stands; it is not over."""
+
+    status: Document
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """The run is over: write this status once, and never another."""
+
+    status: Document
+    reason: str
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """Compile the run, then decide again."""
+
+
+class HandOver(msgspec.Struct, frozen=True, kw_only=True):
+    """Give the run to the gateway."""
+
+    compiled: Compiled
+
+
+class Nothing(msgspec.Struct, frozen=True, kw_only=True):
+    """The run is over and says so."""
+
+
+RunDecision = Report | End | Check | HandOver | Nothing
+
+
+def decide_run(facts: RunFacts, *, now: str) -> RunDecision:
+    """Return the one thing to do about a run; `now` is an RFC 3339 time."""
+    if has_ended(facts.run):
+        return Nothing()
+    progress = facts.situation.reach.progress
+    if progress is not None and progress.run.uid == uid(facts.run):
+        return _mirror(facts, progress, now)
+    if facts.was_taken or was_handed_over(facts.run):
+        return _without_word(facts, now)
+    if wants_end(facts.run):
+        return _end(facts, now, "Aborted", "Ended before it started: nothing has moved.")
+    return _missing(facts, now) or _checked(facts, now) or _queued(facts, now)
+
+
+def _mirror(facts: RunFacts, progress: RunProgress, now: str) -> RunDecision:
+    """Show what the gateway says of the run."""
+    details = _progress(facts, progress)
+    if progress.outcome is None:
+        held = bool(progress.held)
+        message = progress.held or progress.message or "The gateway runs it."
+        if wants_end(facts.run):
+            message = f"Aborting: {message}"
+        return _report(facts, now, "Held" if held else "Running", message, details)
+    done = progress.outcome is RunOutcome.COMPLETED
+    message = progress.message or ("Completed." if done else progress.outcome.value)
+    return _end(facts, now, progress.outcome.value, message, details)
+
+
+def _without_word(facts: RunFacts, now: str) -> RunDecision:
+    """A gateway has taken the run, and does not speak of it now."""
+    carried = {k: v for k, v in facts.run.get("status", {}).items() if k in _CARRIED}
+    if facts.situation.machine is None and facts.missing_s >= MISSING_S_MAX:
+        message = "The Machine is gone, and with it the only record of how the run went on."
+        return _end(facts, now, "MachineNotFound", message, carried)
+    if facts.lost_s >= LOST_S_MAX:
+        message = (
+            "The gateway answers but does not know this run any more: its volume was lost or replaced."
+            " The machine was made safe when the gateway started."
+        )
+        return _end(facts, now, "GatewayRestarted", message, carried)
+    why = (
+        facts.situation.reach.message
+        if facts.situation.reach.status is None
+        else "its driver starts"
+    )
+    message = (
+        f"The gateway cannot be asked ({why}). It goes on by itself or has made the machine safe;"
+        " the outcome is shown when it answers."
+    )
+    return _report(facts, now, "GatewayUnreachable", message, carried)
+
+
+def _missing(facts: RunFacts, now: str) -> RunDecision | None:
+    """Wait a while for what the run names, then give up."""
+    namespace = facts.run["metadata"]["namespace"]
+    machine = facts.situation.machine
+    if not facts.has_recipe:
+        kind, name, reason = "Recipe", facts.run["spec"]["recipeRef"]["name"], "RecipeNotFound"
+    elif machine is None or is_deleting(machine):
+        kind, name, reason = "Machine", facts.run["spec"]["machineRef"]["name"], "MachineNotFound"
+    else:
+        return None
+    what = "is being deleted" if machine is not None and kind == "Machine" else "does not exist"
+    message = f"{kind} {name} {what} in namespace {namespace}."
+    if facts.missing_s >= MISSING_S_MAX:
+        return _end(facts, now, reason, f"{message} Create it, then apply a new run.")
+    wait = f" The run waits {MISSING_S_MAX:.0f} s for it."
+    return _report(facts, now, "Pending", message + wait)
+
+
+def _checked(facts: RunFacts, now: str) -> RunDecision | None:
+    """Compile before queueing, so that a mistake is told at once."""
+    situation = facts.situation
+    if situation.plant is None:
+        message = f"Machine is not valid: {listed(situation.violations)}"
+        return _report(facts, now, "MachineNotReady", message, {"queuePosition": facts.position})
+    match facts.checked:
+        case None:
+            return Check()
+        case Rejected(reason=reason, violations=violations):
+            return _end(facts, now, reason, listed(violations, 10))
+        case Compiled(program=program, digest=digest) if facts.run["spec"].get("dryRun"):
+            details = {
+                "plan": plan(program, situation.plant),
+                "stepsTotal": program.estimate.leaves,
+                "programDigest": digest,
+            }
+            return _end(facts, now, "DryRun", "Nothing has moved; see status.plan.", details)
+        case _:
+            return None
+
+
+def _queued(facts: RunFacts, now: str) -> RunDecision:
+    """Hand over the first of the queue when the machine can take it."""
+    details = {"queuePosition": facts.position}
+    active = facts.situation.reach.active_run
+    if active is not None or facts.position > 1:
+        ahead = f"run {active.run.name}" if active else "the run before it"
+        place = f" Place {facts.position} in the queue."
+        return _report(facts, now, "Queued", f"Waits for {ahead}.{place}", details)
+    obstacle = facts.refusal or obstacle_to_a_run(facts.situation)
+    if obstacle:
+        return _report(facts, now, "MachineNotReady", obstacle, details)
+    assert isinstance(facts.checked, Compiled), "only a compiled run gets here"
+    return HandOver(compiled=facts.checked)
+
+
+def obstacle_to_a_run(situation: Situation) -> str:
+    """Return why the machine cannot take a run now, in plain words, or nothing."""
+    reach, driver, plant = situation.reach, situation.reach.driver, situation.plant
+    if reach.status is None:
+        return f"The gateway does not answer: {reach.message}."
+    if driver is None or plant is None:
+        if reach.status.waiting_for:
+            return f"The gateway waits until {reach.status.waiting_for} has let go of the PLC."
+        return "The gateway's driver does not answer yet."
+    obstacles = (
+        (
+            driver.state is MachineState.ABORTED,
+            "The machine is Aborted: look at it, then apply a MachineAction with verb: Clear.",
+        ),
+        (situation.template_waits, "The gateway is being replaced by its new version."),
+        (not driver.link.connected, f"No connection to the PLC: {driver.link.message}."),
+        (not reach.status.journal_ok, f"The journal fails: {reach.status.journal_message}."),
+        (driver.state in BUSY, f"The machine is busy: {driver.state.value}."),
+        (not situation.is_current, "The gateway has not taken over the machine's spec yet."),
+        (plant.mode is Mode.OBSERVE, "The machine's mode is Observe; set spec.mode: Control."),
+        (
+            driver.state is not MachineState.IDLE,
+            f"The machine is {driver.state.value}: {driver.message or 'not idle yet'}.",
+        ),
+    )
+    return next((message for applies, message in obstacles if applies), "")
+
+
+def _progress(facts: RunFacts, progress: RunProgress) -> Document:
+    driver = facts.situation.reach.driver
+    total = max(progress.leaves_total, 1)
+    details: Document = {
+        "step": progress.step[:400],
+        "iterations": " ".join(f"{at}/{count}" for at, count in progress.iterations)[:100],
+        "stepsDone": progress.leaves_done,
+        "stepsTotal": progress.leaves_total,
+        "percent": min(100, progress.leaves_done * 100 // total),
+        "programDigest": progress.program_digest,
+        # The session that took it: after a restart of the gateway another one tells of its end.
+        "gatewaySession": facts.run.get("status", {}).get("gatewaySession")
+        or (driver.session if driver else ""),
+        "pulses": {
+            "count": progress.pulses,
+            "worstErrorMs": round(progress.worst_error_ns / 1e6, 3),
+        },
+    }
+    times = (
+        ("startedAt", progress.started_wall_ns),
+        ("endedAt", progress.ended_wall_ns),
+        ("estimatedEnd", 0 if progress.outcome else progress.estimated_end_wall_ns),
+    )
+    return details | {name: rfc3339(at) for name, at in times if at}
+
+
+def _report(
+    facts: RunFacts, now: str, reason: str, message: str, details: Document | None = None
+) -> Report:
+    phases = {
+        "Running": "Running",
+        "Held": "Held",
+        "GatewayUnreachable": "Running",
+        "Queued": "Queued",
+    }
+    phase = phases.get(reason, "Pending")
+    return Report(
+        status=_status(facts.run, now, ("Unknown", reason, message), phase) | (details or {})
+    )
+
+
+def _end(
+    facts: RunFacts, now: str, reason: str, message: str, details: Document | None = None
+) -> End:
+    succeeded = reason in ("Completed", "DryRun")
+    phase = "Succeeded" if succeeded else "Aborted" if reason == "Aborted" else "Failed"
+    fact = ("True" if succeeded else "False", reason, message)
+    status = _status(facts.run, now, fact, phase) | {"endedAt": now} | (details or {})
+    return End(status=status, reason=reason)
+
+
+def _status(run: Document, now: str, fact: tuple[str, str, str], phase: str) -> Document:
+    old = run.get("status", {}).get("conditions", [])
+    succeeded = Fact(type="Succeeded", status=fact[0], reason=fact[1], message=fact[2])
+    return {
+        "observedGeneration": generation(run),
+        "phase": phase,
+        "message": bounded(fact[2]),
+        "conditions": conditions([succeeded], old, now=now, generation=generation(run)),
+    }

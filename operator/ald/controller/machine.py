@@ -1,0 +1,211 @@
+"""One machine, supervised: a pass whenever something has changed, its gateway followed, its aborts sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from ald.controller import names, pace
+from ald.controller.actions import Actions
+from ald.controller.announce import announce_change
+from ald.controller.apply import MACHINE, RUN, Document
+from ald.controller.children import Children
+from ald.controller.conditions import rfc3339
+from ald.controller.decide_machine import VOLATILE, decide_machine
+from ald.controller.link import Link
+from ald.controller.names import Key
+from ald.controller.pace import Written
+from ald.controller.parts import Parts
+from ald.controller.retry import Retry
+from ald.controller.runs import Runs
+from ald.controller.views import Situation
+from ald.controller.world import finalizers, is_deleting, uid
+from ald.errors import NotFoundError, PeerError, RefusedError
+from ald.kit.log import get_logger
+from ald.wire import PROTOCOL, PlantPush
+
+PASS_INTERVAL_S_MIN = 0.02
+"""However fast things change, passes over one machine are not closer than this."""
+
+CALM = frozenset({"Pending", "Observing", "GatewayStarting", "Terminating", "Stopped"})
+log = get_logger()
+
+
+class Machine:
+    """Everything about the machine `key`; lives as long as the Machine, or anything that names it, is there."""
+
+    def __init__(self, key: Key, parts: Parts) -> None:
+        self._key = key
+        self._parts = parts
+        self._wake = asyncio.Event()
+        self._link = Link(parts.gateway(key), parts.clock, self.look)
+        self._children = Children(key, parts)
+        self._runs = Runs(key, parts, self._link, self.look)
+        self._actions = Actions(key, parts, self._link)
+        self._written: Written | None = None
+        self._written_for = ""
+        self._push_problem = ""
+        self._retries = {
+            step: Retry(parts.clock) for step in ("children", "push", "runs", "actions", "status")
+        }
+        self._due_ns: list[int] = []
+        self._reachable = parts.metrics.gateways_reachable.labels(key.namespace, key.name)
+        self._open = parts.metrics.runs_open.labels(key.namespace, key.name)
+
+    def look(self) -> None:
+        """Look at the machine soon, and at its aborts at once."""
+        self._runs.look()
+        self._wake.set()
+
+    def suspect_children(self) -> None:
+        """Look at the machine soon: an object of its gateway has been changed or deleted."""
+        self._children.suspect()
+        self._wake.set()
+
+    async def supervise(self) -> None:
+        """Serve the machine until nothing of it is left."""
+        try:
+            await self._serve()
+        finally:
+            await self._link.gateway.close()
+            self._parts.metrics.gateways_reachable.remove(*self._key)
+            self._parts.metrics.runs_open.remove(*self._key)
+
+    async def _serve(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            name = f"{self._key.namespace}/{self._key.name}"
+            tasks = [
+                group.create_task(self._link.follow(), name=f"follow {name}"),
+                group.create_task(self._runs.abort_forever(), name=f"abort {name}"),
+            ]
+            self._wake.set()
+            while not self._is_over():
+                await self._wait()
+                await self._pass()
+                await asyncio.sleep(PASS_INTERVAL_S_MIN)
+            for task in tasks:
+                task.cancel()
+
+    def _is_over(self) -> bool:
+        gone = self._parts.world.find(MACHINE, self._key) is None
+        return gone and self._runs.is_empty and self._actions.is_empty
+
+    async def _wait(self) -> None:
+        """Wait for a change, or for the earliest time at which something is due."""
+        now_ns = self._parts.clock.monotonic_ns()
+        due = [each for each in self._due_ns if each]
+        timeout_s = max(0, min(due) - now_ns) / 1e9 if due else None
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    async def _pass(self) -> None:
+        """Go over everything once; a step that fails does not keep the others."""
+        self._due_ns = []
+        self._reachable.set(1 if self._link.reach.status else 0)
+        machine = self._parts.world.find(MACHINE, self._key)
+        if machine is not None:
+            await self._try("children", lambda: self._reconcile_children(machine))
+            await self._try("push", lambda: self._push(machine))
+        await self._try("runs", self._reconcile_runs)
+        await self._try("actions", self._reconcile_actions)
+        self._open.set(sum(1 for _ in self._parts.world.of_machine(RUN, self._key)))
+        await self._try("status", self._report)
+
+    async def _try(self, step: str, act: Callable[[], Awaitable[None]]) -> None:
+        """Do one step unless its last failure is too fresh."""
+        retry = self._retries[step]
+        if not retry.is_due:
+            self._due_ns.append(retry.due_ns)
+            return
+        try:
+            await act()
+        except NotFoundError:
+            # Deleted meanwhile: the watch tells what follows.
+            retry.done()
+        except (PeerError, RefusedError) as error:
+            retry.failed()
+            self._due_ns.append(retry.due_ns)
+            self._parts.metrics.reconciles.labels("Machine", "error").inc()
+            log.warning("step_failed", step=step, machine=self._key.name, error=str(error))
+        else:
+            retry.done()
+            self._parts.metrics.reconciles.labels("Machine", "done").inc()
+
+    async def _reconcile_children(self, machine: Document) -> None:
+        if is_deleting(machine):
+            return
+        await self._children.reconcile(machine, may_restart=not self._runs.has_active)
+        self._due_ns.append(self._children.due_ns)
+
+    async def _push(self, machine: Document) -> None:
+        situation = await self._situation(machine)
+        if is_deleting(machine) or not decide_machine(situation, now="").push:
+            return
+        assert situation.plant is not None, "there is a plant to push"
+        push = PlantPush(protocol=PROTOCOL, plant=situation.plant, digest=situation.digest)
+        try:
+            status = await self._link.gateway.push_plant(push)
+        except (PeerError, RefusedError) as error:
+            self._push_problem = f"the gateway did not take the configuration: {error}"
+            raise
+        self._push_problem = ""
+        self._link.take(status)
+        log.info("plant_pushed", machine=self._key.name, digest=situation.digest)
+
+    async def _reconcile_runs(self) -> None:
+        machine = self._parts.world.find(MACHINE, self._key)
+        await self._runs.reconcile(await self._situation(machine))
+        self._due_ns.append(self._runs.due_ns)
+        machine = self._parts.world.find(MACHINE, self._key)
+        if machine is None or names.MACHINE_FINALIZER not in finalizers(machine):
+            return
+        if not self._runs.has_active and (is_deleting(machine) or self._runs.is_empty):
+            await self._parts.set_finalizer(machine, names.MACHINE_FINALIZER, present=False)
+
+    async def _reconcile_actions(self) -> None:
+        machine = self._parts.world.find(MACHINE, self._key)
+        await self._actions.reconcile(await self._situation(machine))
+        self._due_ns.append(self._actions.due_ns)
+
+    async def _report(self) -> None:
+        machine = self._parts.world.find(MACHINE, self._key)
+        if machine is None:
+            self._parts.compiler.forget(self._key)
+            return
+        if self._written_for != uid(machine):
+            # Another Machine of the same name.
+            self._written, self._written_for = None, uid(machine)
+        situation = await self._situation(machine)
+        now_ns = self._parts.clock.monotonic_ns()
+        status = decide_machine(situation, now=rfc3339(self._parts.clock.wall_ns())).status
+        busy = situation.reach.active_run is not None
+        interval_ns = pace.PROGRESS_INTERVAL_NS if busy else pace.IDLE_INTERVAL_NS
+        if self._written is None and machine.get("status") == status:
+            self._written = Written(status=status, at_ns=now_ns)
+        due = pace.due_at_ns(status, self._written, volatile=VOLATILE, interval_ns=interval_ns)
+        if due is None:
+            return
+        if due > now_ns:
+            self._due_ns.append(due)
+            return
+        announce_change(self._parts.announcer, machine, status, "Ready", CALM)
+        await self._parts.write_status(machine, status)
+        self._written = Written(status=status, at_ns=now_ns)
+
+    async def _situation(self, machine: Document | None) -> Situation:
+        if machine is None:
+            return Situation(machine=None, reach=self._link.reach)
+        result = await self._parts.compiler.plant(machine)
+        return Situation(
+            machine=machine,
+            plant=result.plant,
+            digest=result.digest,
+            violations=result.violations,
+            reach=self._link.reach,
+            push_problem=self._push_problem,
+            template_waits=self._children.template_waits,
+        )

@@ -1,0 +1,345 @@
+"""The runs of one machine: each decided, written, handed over once, aborted at once."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+
+import msgspec
+
+from ald.controller import names, pace
+from ald.controller.announce import announce_change
+from ald.controller.apply import RECIPE, RUN, Document, key_of
+from ald.controller.conditions import rfc3339
+from ald.controller.decide_run import (
+    VOLATILE,
+    Check,
+    Compiled,
+    End,
+    HandOver,
+    Nothing,
+    Rejected,
+    Report,
+    RunDecision,
+    RunFacts,
+    decide_run,
+)
+from ald.controller.link import Link
+from ald.controller.names import Key
+from ald.controller.pace import Written
+from ald.controller.parts import Parts
+from ald.controller.retry import Retry
+from ald.controller.views import Situation
+from ald.controller.world import (
+    generation,
+    has_ended,
+    is_deleting,
+    uid,
+    wants_end,
+    was_handed_over,
+)
+from ald.errors import NotFoundError, PeerError, RefusedError
+from ald.kit.log import get_logger
+from ald.records.event import RunIdentity
+from ald.wire import PROTOCOL, AbortOrder, RunOrder
+
+DECISIONS_MAX = 3
+"""Decisions about one run in one pass: check, hand over, and what follows."""
+
+ABORT_RETRY_BASE_S = 0.05
+ABORT_RETRY_CAP_S = 1.0
+CALM = frozenset({"Pending", "Queued", "Running", "DryRun", "Completed"})
+"""Reasons that are no warning although a run has not succeeded yet."""
+
+log = get_logger()
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class _Memory:
+    """What is known of a run beside its object; all of it can be found anew after a restart."""
+
+    retry: Retry
+    written: Written | None = None
+    missing_since_ns: int = 0
+    lost_since_ns: int = 0
+    checked_for: tuple[str, int, str] = ("", 0, "")
+    checked: Compiled | Rejected | None = None
+    refusal: str = ""
+    was_taken: bool = False
+    abort_seen_ns: int = 0
+    abort_taken: bool = False
+
+
+class Runs:
+    """The runs of the machine `key`."""
+
+    def __init__(self, key: Key, parts: Parts, link: Link, changed: Callable[[], None]) -> None:
+        self._key = key
+        self._parts = parts
+        self._link = link
+        self._changed = changed
+        self._memories: dict[str, _Memory] = {}
+        self._starting = ""
+        self._abort_wake = asyncio.Event()
+        self.due_ns = 0
+
+    def look(self) -> None:
+        """Look at once whether a run has to be aborted; called on every change."""
+        for run in self._runs():
+            if wants_end(run) and self._memory(run).abort_seen_ns == 0:
+                self._memory(run).abort_seen_ns = self._parts.clock.monotonic_ns()
+        self._abort_wake.set()
+
+    @property
+    def has_active(self) -> bool:
+        """Whether a gateway has one of the runs and has not told of its end."""
+        return any(self._is_taken(run) and not has_ended(run) for run in self._runs())
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no run waits or is active."""
+        return not self._runs()
+
+    async def reconcile(self, situation: Situation) -> None:
+        """Decide about every run and act; sets `due_ns`, when to look again (monotonic, 0: not before a change).
+
+        Raises:
+            PeerError, RefusedError, NotFoundError: the last failure of those that met one; the others are done.
+        """
+        self.due_ns = 0
+        runs = self._runs()
+        self._forget_all_but(runs)
+        position = 0
+        failure: PeerError | RefusedError | NotFoundError | None = None
+        for run in runs:
+            if not self._is_taken(run) and not has_ended(run) and not run["spec"].get("dryRun"):
+                position += 1
+            try:
+                await self._one(run, situation, max(position, 1))
+            except (PeerError, RefusedError, NotFoundError) as error:
+                log.warning("run_not_written", run=run["metadata"]["name"], error=str(error))
+                failure = error
+        if failure is not None:
+            raise failure
+
+    async def abort_forever(self) -> None:
+        """Tell the gateway of every abort as soon as it is seen, past everything else, until it has acknowledged."""
+        retry = Retry(self._parts.clock, base_s=ABORT_RETRY_BASE_S, cap_s=ABORT_RETRY_CAP_S)
+        while True:
+            await self._abort_wake.wait()
+            self._abort_wake.clear()
+            open_ones = self._to_abort()
+            for run in open_ones:
+                if not await self._abort(run):
+                    retry.failed()
+            if self._to_abort():
+                wait_ns = max(0, retry.due_ns - self._parts.clock.monotonic_ns())
+                await asyncio.sleep(wait_ns / 1e9)
+                self._abort_wake.set()
+            else:
+                retry.done()
+
+    def _to_abort(self) -> list[Document]:
+        return [
+            run
+            for run in self._runs()
+            if wants_end(run)
+            and not has_ended(run)
+            and not self._memory(run).abort_taken
+            and (self._is_taken(run) or self._starting == uid(run))
+        ]
+
+    async def _abort(self, run: Document) -> bool:
+        """Send one abort; return whether that is settled."""
+        memory = self._memory(run)
+        verb = "deleted" if is_deleting(run) else "action: Abort"
+        order = AbortOrder(reason=verb, by="kubernetes")
+        try:
+            status = await self._link.gateway.abort(uid(run), order)
+        except PeerError as error:
+            log.warning("abort_not_sent", run=run["metadata"]["name"], error=str(error))
+            return False
+        except RefusedError as error:
+            # While the order to start is under way the gateway may not know the run yet.
+            if self._starting == uid(run):
+                return False
+            log.info("abort_refused", run=run["metadata"]["name"], error=str(error))
+            memory.abort_taken = True
+            return True
+        memory.abort_taken = True
+        took_ns = self._parts.clock.monotonic_ns() - memory.abort_seen_ns
+        self._parts.metrics.abort.observe(took_ns / 1e9)
+        log.info("abort_sent", run=run["metadata"]["name"], took_ms=round(took_ns / 1e6, 1))
+        self._link.take(status)
+        return True
+
+    async def _one(self, run: Document, situation: Situation, position: int) -> None:
+        for _ in range(DECISIONS_MAX):
+            facts = self._facts(run, situation, position)
+            decision = decide_run(facts, now=rfc3339(self._parts.clock.wall_ns()))
+            if not await self._act(run, decision, situation):
+                return
+            newer = self._parts.world.find(RUN, key_of(run))
+            if newer is None or uid(newer) != uid(run):
+                return
+            run = newer
+            situation = msgspec.structs.replace(situation, reach=self._link.reach)
+
+    async def _act(self, run: Document, decision: RunDecision, situation: Situation) -> bool:
+        """Do what was decided; return whether to decide again at once."""
+        match decision:
+            case Report(status=status):
+                await self._report(run, status)
+            case End(status=status, reason=reason):
+                await self._end(run, status, reason)
+            case Check():
+                await self._check(run, situation)
+                return True
+            case HandOver(compiled=compiled):
+                return await self._hand_over(run, compiled, situation)
+            case Nothing():
+                await self._parts.set_finalizer(run, names.RUN_FINALIZER, present=False)
+        return False
+
+    async def _report(self, run: Document, status: Document) -> None:
+        memory = self._memory(run)
+        last = memory.written
+        if last is None and run.get("status") == status:
+            memory.written = Written(status=status, at_ns=self._parts.clock.monotonic_ns())
+            return
+        due = pace.due_at_ns(status, last, volatile=VOLATILE, interval_ns=pace.PROGRESS_INTERVAL_NS)
+        if due is None:
+            return
+        now_ns = self._parts.clock.monotonic_ns()
+        if due > now_ns:
+            self._look_again(due)
+            return
+        announce_change(self._parts.announcer, run, status, "Succeeded", CALM)
+        await self._parts.write_status(run, status)
+        memory.written = Written(status=status, at_ns=now_ns)
+
+    async def _end(self, run: Document, status: Document, reason: str) -> None:
+        """Write the outcome, once: only onto the version that was decided about."""
+        await self._parts.write_status(run, status, exactly=True)
+        announce_change(self._parts.announcer, run, status, "Succeeded", CALM)
+        self._parts.metrics.runs_ended.labels(reason).inc()
+        log.info("run_ended", run=run["metadata"]["name"], reason=reason)
+        ended = self._parts.world.find(RUN, key_of(run))
+        if ended is not None and uid(ended) == uid(run):
+            await self._parts.set_finalizer(ended, names.RUN_FINALIZER, present=False)
+        self._changed()
+
+    async def _check(self, run: Document, situation: Situation) -> None:
+        recipe = self._recipe(run)
+        assert recipe is not None, "a run is checked only when its recipe is there"
+        assert situation.plant is not None, "a run is checked only against a plant"
+        memory = self._memory(run)
+        memory.checked = await self._parts.compiler.program(recipe, run, situation.plant)
+        memory.checked_for = (uid(recipe), generation(recipe), situation.digest)
+
+    async def _hand_over(self, run: Document, compiled: Compiled, situation: Situation) -> bool:
+        """Give the run to the gateway; return whether it has it now."""
+        memory, machine = self._memory(run), situation.machine
+        if not memory.retry.is_due:
+            self._look_again(memory.retry.due_ns)
+            return False
+        assert machine is not None, "a run is handed over only when its machine is there"
+        await self._parts.set_finalizer(machine, names.MACHINE_FINALIZER, present=True)
+        await self._parts.set_finalizer(run, names.RUN_FINALIZER, present=True)
+        newest = self._parts.world.find(RUN, key_of(run))
+        recipe = self._recipe(run)
+        if newest is None or recipe is None or wants_end(newest):
+            return True
+        self._starting = uid(run)
+        try:
+            status = await self._link.gateway.start(_order(run, recipe, compiled))
+        except (PeerError, RefusedError) as error:
+            memory.refusal = f"The gateway did not take the run: {error}"
+            memory.retry.failed()
+            self._look_again(memory.retry.due_ns)
+            log.warning("run_not_taken", run=run["metadata"]["name"], error=str(error))
+            return False
+        finally:
+            self._starting = ""
+            self._abort_wake.set()
+        memory.was_taken, memory.refusal = True, ""
+        memory.retry.done()
+        self._link.take(status)
+        log.info("run_handed_over", run=run["metadata"]["name"], digest=compiled.digest)
+        return True
+
+    def _facts(self, run: Document, situation: Situation, position: int) -> RunFacts:
+        memory, recipe = self._memory(run), self._recipe(run)
+        machine = situation.machine
+        checked_for = ("", 0, "") if recipe is None else (
+            uid(recipe), generation(recipe), situation.digest
+        )  # fmt: skip
+        missing = recipe is None or machine is None or is_deleting(machine)
+        reach = situation.reach
+        known = reach.progress is not None and reach.progress.run.uid == uid(run)
+        lost = self._is_taken(run) and reach.driver is not None and not known
+        # A refusal counts until the next attempt is due; then the run is offered again.
+        refusal = "" if memory.retry.is_due else memory.refusal
+        if refusal:
+            self._look_again(memory.retry.due_ns)
+        return RunFacts(
+            run=run,
+            has_recipe=recipe is not None,
+            situation=situation,
+            position=position,
+            missing_s=self._since(memory, "missing_since_ns", holds=missing),
+            lost_s=self._since(memory, "lost_since_ns", holds=lost),
+            checked=memory.checked if memory.checked_for == checked_for else None,
+            refusal=refusal,
+            was_taken=memory.was_taken,
+        )
+
+    def _since(self, memory: _Memory, field: str, *, holds: bool) -> float:
+        """Return for how many seconds something has held, as seen by this process; look again every few seconds."""
+        if not holds:
+            setattr(memory, field, 0)
+            return 0.0
+        now_ns = self._parts.clock.monotonic_ns()
+        if getattr(memory, field) == 0:
+            setattr(memory, field, now_ns)
+        self._look_again(now_ns + pace.PROGRESS_INTERVAL_NS)
+        return (now_ns - int(getattr(memory, field))) / 1e9
+
+    def _recipe(self, run: Document) -> Document | None:
+        key = Key(self._key.namespace, run["spec"]["recipeRef"]["name"])
+        return self._parts.world.find(RECIPE, key)
+
+    def _is_taken(self, run: Document) -> bool:
+        progress = self._link.reach.progress
+        return (
+            was_handed_over(run)
+            or self._memory(run).was_taken
+            or (progress is not None and progress.run.uid == uid(run))
+        )
+
+    def _runs(self) -> list[Document]:
+        return self._parts.world.of_machine(RUN, self._key)
+
+    def _memory(self, run: Document) -> _Memory:
+        if uid(run) not in self._memories:
+            self._memories[uid(run)] = _Memory(retry=Retry(self._parts.clock))
+        return self._memories[uid(run)]
+
+    def _forget_all_but(self, runs: list[Document]) -> None:
+        kept = {uid(run) for run in runs}
+        self._memories = {key: value for key, value in self._memories.items() if key in kept}
+
+    def _look_again(self, at_ns: int) -> None:
+        self.due_ns = min(self.due_ns, at_ns) if self.due_ns else at_ns
+
+
+def _order(run: Document, recipe: Document, compiled: Compiled) -> RunOrder:
+    key = key_of(run)
+    return RunOrder(
+        protocol=PROTOCOL,
+        run=RunIdentity(namespace=key.namespace, name=key.name, uid=uid(run)),
+        recipe_source=msgspec.json.encode(recipe["spec"]).decode(),
+        program=compiled.program,
+        program_digest=compiled.digest,
+    )
