@@ -203,6 +203,11 @@ class RingWriter:
         return self._file.capacity
 
     @property
+    def sequence(self) -> int:
+        """Sequence of the last record, of this session or an earlier one; 0 in a new ring."""
+        return self._sequence
+
+    @property
     def used(self) -> int:
         """Bytes not yet acknowledged by the reader."""
         return self._file.head - self._file.tail

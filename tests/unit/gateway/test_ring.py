@@ -103,7 +103,7 @@ def test_even_a_record_as_large_as_can_be_leaves_the_count_in_place(path):
     reader = RingReader(path)
     for turn in range(1, 6):
         writer.append(SCAN, os.urandom(CAPACITY - 80))
-        assert RingWriter(path, CAPACITY, "t")._sequence == turn
+        assert RingWriter(path, CAPACITY, "t").sequence == turn
         reader.acknowledge(reader.read(1)[0].sequence)
 
 
@@ -159,7 +159,7 @@ def test_a_ring_grows_once_it_is_empty_and_keeps_identity_and_count(path):
     assert writer.grow(CAPACITY)
     assert writer.capacity == 4 * CAPACITY
     assert writer.append(EVENT, b"new") == 2
-    assert RingWriter(path, CAPACITY, "t")._sequence == 2
+    assert RingWriter(path, CAPACITY, "t").sequence == 2
     # The first read notices the new file, the second one reads it.
     assert reader.read(10) == []
     assert reader.read(10) == [RingRecord(2, "s", EVENT, b"new")]
