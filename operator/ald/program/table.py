@@ -132,10 +132,8 @@ def _words(leaf: Leaf, known: Targets) -> tuple[str, str]:
             return "wait", format_duration(leaf.duration_ns)
         case WaitFor():
             stable = f" for {format_duration(leaf.stable_ns)}" if leaf.stable_ns else ""
-            return (
-                "waitFor",
-                f"{leaf.condition}{stable}, at most {format_duration(leaf.timeout_ns)}",
-            )
+            rest = f"{stable}, at most {format_duration(leaf.timeout_ns)}"
+            return "waitFor", _cut(leaf.condition, DETAIL_LENGTH_MAX - len(rest)) + rest
         case _:
             assert_never(leaf)
 

@@ -148,7 +148,7 @@ class Steps:
         setpoint = self._target(None, step.gas, here)
         if setpoint is None:
             return None
-        self._check_unit(setpoint, step.unit, step.flow_from, here)
+        self._check_unit(setpoint, step.unit, step.flow_from, f"{here}.flow")
         value = self._value(setpoint, flow)
         if value is None or duration_ns is None:
             return None
@@ -160,7 +160,7 @@ class Steps:
         target = self._target(step.parameter, step.gas, here)
         if target is None:
             return None
-        self._check_unit(target, step.unit, step.value_from, here)
+        self._check_unit(target, step.unit, step.value_from, f"{here}.value")
         value = self._value(target, number)
         if value is None:
             return None
@@ -172,7 +172,7 @@ class Steps:
         target = self._target(step.parameter, step.gas, here)
         if target is None:
             return None
-        self._check_unit(target, step.unit, step.to_from, here)
+        self._check_unit(target, step.unit, step.to_from, f"{here}.to")
         if target.point.type is DataType.BOOL:
             self._findings.add(here, f"{target.name} is a switch and has no ramp", "use set")
             return None
@@ -289,16 +289,14 @@ class Steps:
         return number.value
 
     def _check_unit(self, target: Parameter, unit: str | None, name: str | None, path: str) -> None:
-        """A unit that is said must be the machine's: nothing here converts."""
+        """A unit that the step or the input `name` says must be the machine's: nothing here converts."""
         declared = target.unit or "no unit"
         if unit is not None and unit != target.unit:
             hint = f"write the value in {declared}" if target.unit else "leave the unit out"
-            self._findings.add(f"{path}.unit", f"{target.name} is in {declared}", hint, value=unit)
+            where = f"{path.rpartition('.')[0]}.unit"
+            self._findings.add(where, f"{target.name} is in {declared}", hint, value=unit)
         said = self._quantities.unit_of(name)
         if said and said != target.unit:
-            self._findings.add(
-                f"{path}",
-                f"input {name} is in {said}, {target.name} in {declared}",
-                "declare the input in the unit of the machine",
-                value=name,
-            )
+            rule = f"input {name} is in {said}, {target.name} in {declared}"
+            hint = "declare the input in the unit of the machine"
+            self._findings.add(f"{path}From", rule, hint, value=name)

@@ -1,0 +1,132 @@
+import math
+import struct
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ald.errors import LinkDesyncError
+from ald.plant.decoder import QUALITY_BAD, QUALITY_GOOD, Block, ScanDecoder
+from ald.plant.model import DataType, Order, Point, Signal, Table
+from ald.plant.words import FLOATS, decode
+
+HOLDING = Block(table=Table.HOLDING, first=100, count=8)
+COILS = Block(table=Table.COIL, first=0, count=10)
+
+
+def signal(address, kind=DataType.FLOAT32, table=Table.HOLDING, order=Order.ABCD, **scaling):
+    point = Point(table=table, address=address, type=kind, order=order)
+    return Signal(
+        name=f"{table.value}.{address}",
+        component=table.value,
+        point=point,
+        unit="",
+        **{"scale": 1.0, "offset": 0.0, **scaling},
+    )
+
+
+@given(data=st.data())
+def test_a_whole_scan_is_decoded_as_each_of_its_values_alone(data):
+    kinds = st.sampled_from([kind for kind in DataType if kind is not DataType.BOOL])
+    signals, address = [], 0
+    for kind in data.draw(st.lists(kinds, min_size=1, max_size=12)):
+        order = data.draw(st.sampled_from(Order))
+        scale = data.draw(st.sampled_from([1.0, 0.1, -2.0]))
+        signals.append(signal(address, kind, Table.INPUT, order, scale=scale, offset=0.5))
+        address += kind.words
+    words = data.draw(st.lists(st.integers(0, 65535), min_size=address, max_size=address))
+    block = Block(table=Table.INPUT, first=0, count=address)
+    values, qualities = ScanDecoder(signals, [block]).decode([struct.pack(f">{address}H", *words)])
+    for each, value, quality in zip(signals, values, qualities, strict=True):
+        at, size = each.point.address, each.point.type.words
+        expected = decode(each, tuple(words[at : at + size]))
+        if math.isfinite(expected):
+            assert value == expected
+            assert quality == QUALITY_GOOD
+        else:
+            assert math.isnan(value)
+            assert quality == QUALITY_BAD
+
+
+def test_bits_come_lowest_first_in_each_byte():
+    signals = [signal(a, DataType.BOOL, Table.COIL) for a in (0, 7, 8, 9)]
+    values, _ = ScanDecoder(signals, [COILS]).decode([bytes([0b1000_0001, 0b10])])
+    assert values.tolist() == [1, 1, 0, 1]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_no_number_is_bad_and_nan(value):
+    payload = struct.pack(">ff8x", value, 1.5)
+    values, qualities = ScanDecoder([signal(100), signal(102)], [HOLDING]).decode([payload])
+    assert math.isnan(values[0])
+    assert values[1] == 1.5
+    assert qualities.tolist() == [QUALITY_BAD, QUALITY_GOOD]
+
+
+def test_a_value_that_overflows_in_its_scaling_is_bad_without_a_warning():
+    huge = signal(100, DataType.FLOAT64, scale=1e300)
+    values, qualities = ScanDecoder([huge], [HOLDING]).decode([struct.pack(">d8x", 1e300)])
+    assert math.isnan(values[0])
+    assert qualities.tolist() == [QUALITY_BAD]
+
+
+def test_a_signalling_nan_is_bad_without_a_warning():
+    payload = bytes.fromhex("7fa00000") + bytes(12)
+    _, qualities = ScanDecoder([signal(100)], [HOLDING]).decode([payload])
+    assert qualities.tolist() == [QUALITY_BAD]
+
+
+def test_what_a_failed_request_should_have_read_is_bad_and_the_rest_good():
+    signals = [signal(100), signal(3, DataType.BOOL, Table.COIL)]
+    values, qualities = ScanDecoder(signals, [HOLDING, COILS]).decode([None, bytes([8, 0])])
+    assert math.isnan(values[0])
+    assert values[1] == 1
+    assert qualities.tolist() == [QUALITY_BAD, QUALITY_GOOD]
+
+
+def test_a_payload_of_another_length_belongs_to_another_request():
+    with pytest.raises(LinkDesyncError, match="8 of table holding from 100 take 16 bytes, got 14"):
+        ScanDecoder([signal(100)], [HOLDING]).decode([bytes(14)])
+
+
+def test_a_block_of_a_shared_space_serves_both_of_its_tables():
+    inputs = [signal(102, table=Table.INPUT), signal(3, DataType.BOOL, Table.DISCRETE)]
+    decoder = ScanDecoder(inputs, [HOLDING, COILS], shared_registers=True, shared_bits=True)
+    values, _ = decoder.decode([struct.pack(">4xf8x", 2.5), bytes([8, 0])])
+    assert values.tolist() == [2.5, 1.0]
+
+
+@pytest.mark.parametrize("table", [Table.INPUT, Table.COIL])
+def test_a_signal_that_no_block_reads_is_a_bug_and_says_so(table):
+    kind = DataType.BOOL if table is Table.COIL else DataType.FLOAT32
+    with pytest.raises(AssertionError, match="no block reads"):
+        ScanDecoder([signal(100, kind, table)], [HOLDING])
+
+
+def test_a_signal_half_in_a_block_is_not_read_by_it():
+    with pytest.raises(AssertionError, match="no block reads"):
+        ScanDecoder([signal(107)], [HOLDING])
+
+
+def test_a_scan_without_signals_is_empty():
+    values, qualities = ScanDecoder([], []).decode([])
+    assert values.size == qualities.size == 0
+
+
+def test_a_thousand_values_take_less_than_two_milliseconds():
+    kinds = [kind for kind in FLOATS if kind.words == 2]
+    signals = [signal(2 * i, kinds[0], Table.INPUT, Order.CDAB) for i in range(1000)]
+    blocks = [Block(table=Table.INPUT, first=120 * i, count=120) for i in range(17)]
+    decoder = ScanDecoder(signals, blocks)
+    payloads = [bytes(240)] * 17
+    best = min(_seconds(decoder, payloads) for _ in range(20))
+    assert best < 0.002
+    assert np.all(decoder.decode(payloads)[1] == QUALITY_GOOD)
+
+
+def _seconds(decoder, payloads):
+    start = time.perf_counter()
+    decoder.decode(payloads)
+    return time.perf_counter() - start

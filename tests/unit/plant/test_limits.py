@@ -1,0 +1,58 @@
+import math
+
+import msgspec
+import pytest
+
+from ald.plant.limits import limit_violation
+from ald.plant.model import DataType, Parameter, Point, Table
+
+SETPOINT = Parameter(
+    name="chamber.setpoint",
+    component="chamber",
+    point=Point(table=Table.HOLDING, address=0, type=DataType.FLOAT32),
+    unit="°C",
+    minimum=0.0,
+    maximum=400.0,
+    writable=True,
+)
+SWITCH = Parameter(
+    name="heater.power",
+    component="heater",
+    point=Point(table=Table.COIL, address=0, type=DataType.BOOL),
+    unit="",
+    writable=True,
+)
+
+
+@pytest.mark.parametrize("value", [0.0, 200.0, 400.0])
+def test_both_ends_of_the_range_may_be_written(value):
+    assert limit_violation(SETPOINT, value, "p") is None
+
+
+@pytest.mark.parametrize("value", [-0.001, 400.001, math.nan, math.inf])
+def test_a_value_outside_the_range_is_refused_with_the_range_and_its_unit(value):
+    found = limit_violation(SETPOINT, value, "spec.steps[0].set.value")
+    assert found is not None
+    assert found.path == "spec.steps[0].set.value"
+    assert found.rule == "chamber.setpoint takes 0 to 400 °C"
+
+
+@pytest.mark.parametrize(("value", "fits"), [(0, True), (1, True), (0.5, False), (2, False)])
+def test_a_switch_takes_0_and_1_only(value, fits):
+    assert (limit_violation(SWITCH, value, "p") is None) is fits
+
+
+def test_a_value_that_the_registers_cannot_hold_is_refused_although_it_is_in_the_range():
+    narrow = msgspec.structs.replace(
+        SETPOINT, point=Point(table=Table.HOLDING, address=0, type=DataType.INT16), maximum=1e6
+    )
+    found = limit_violation(narrow, 40000, "p")
+    assert found is not None
+    assert found.path == "p"
+    assert found.rule == "does not fit int16"
+
+
+def test_without_a_range_only_the_type_limits():
+    free = msgspec.structs.replace(SETPOINT, minimum=None, maximum=None)
+    assert limit_violation(free, -1e30, "p") is None
+    assert limit_violation(free, 1e39, "p") is not None

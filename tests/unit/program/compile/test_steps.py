@@ -1,0 +1,107 @@
+import pytest
+
+from ald.program.model import EndLoop, Loop, Pulse, Purge, Ramp, Set, Wait, WaitFor
+from unit.program.reactors import CLEAR, MS, SECOND, Document, program_of, recipe
+
+TMA = {"name": "tma", "valve": {"valve": "tma", "open": "40ms"}}
+INPUTS: list[Document] = [
+    {"name": "cycles", "type": "integer", "default": 3},
+    {"name": "dose", "type": "duration", "default": "25ms"},
+    {"name": "flow", "type": "number", "default": 30, "unit": "sccm"},
+    {"name": "power", "type": "boolean", "default": True},
+]
+
+
+def instructions(*steps, given=None):
+    return program_of(recipe(list(steps), inputs=INPUTS), given).instructions
+
+
+def only(step):
+    (found,) = instructions(step)
+    return found
+
+
+def test_a_valve_step_is_a_pulse():
+    _, pulse = instructions(CLEAR, TMA)
+    assert pulse == Pulse(path="spec.steps[1]", name="tma", valve="tma", open_ns=40 * MS)
+
+
+def test_a_purge_step_is_a_purge():
+    assert only(CLEAR) == Purge(
+        path="spec.steps[0]", name="clear", gas="N2", flow=20.0, duration_ns=SECOND
+    )
+
+
+@pytest.mark.parametrize(("value", "written"), [(True, 1.0), (False, 0.0), (1, 1.0), (0, 0.0)])
+def test_a_switch_is_set_by_a_boolean_or_by_0_and_1(value, written):
+    found = only({"name": "on", "set": {"parameter": "heater.power", "value": value}})
+    assert found == Set(path="spec.steps[0]", name="on", value=written, parameter="heater.power")
+
+
+def test_a_gas_is_set_by_its_name():
+    found = only({"name": "flow", "set": {"gas": "N2", "value": 20, "unit": "sccm"}})
+    assert found == Set(path="spec.steps[0]", name="flow", value=20.0, gas="N2")
+
+
+def test_the_rate_of_a_ramp_is_per_second():
+    step = {"parameter": "chamber.setpoint", "to": 200, "rate": "30 °C/min", "unit": "°C"}
+    found = only({"name": "heat", "ramp": step})
+    assert found == Ramp(
+        path="spec.steps[0]", name="heat", to=200.0, per_second=0.5, parameter="chamber.setpoint"
+    )
+
+
+def test_a_wait_step_is_a_wait():
+    found = only({"name": "rest", "wait": {"duration": "1.5s"}})
+    assert found == Wait(path="spec.steps[0]", name="rest", duration_ns=1500 * MS)
+
+
+def test_a_wait_for_step_knows_what_it_reads():
+    text = "value('chamber.temperature') > setpoint('chamber.setpoint') - 2.0"
+    body = {"condition": text, "stableFor": "5s", "timeout": "1m"}
+    assert only({"name": "settle", "waitFor": body}) == WaitFor(
+        path="spec.steps[0]",
+        name="settle",
+        condition=text,
+        reads=("chamber.temperature", "chamber.setpoint"),
+        stable_ns=5 * SECOND,
+        timeout_ns=60 * SECOND,
+    )
+
+
+def test_the_set_point_of_a_gas_may_be_asked_for():
+    text = "value('mfc-1.flow-read') > setpoint('mfc-1.flow-set') * 0.9"
+    found = only({"name": "settle", "waitFor": {"condition": text, "timeout": "1m"}})
+    assert found.reads == ("mfc-1.flow-read", "mfc-1.flow-set")
+
+
+def test_quantities_come_from_inputs():
+    steps = (
+        {"name": "clear", "purge": {"gas": "N2", "flowFrom": "flow", "duration": "1s"}},
+        {
+            "name": "l",
+            "loop": {
+                "countFrom": "cycles",
+                "steps": [
+                    {"name": "tma", "valve": {"valve": "tma", "openFrom": "dose"}},
+                    {"name": "on", "set": {"parameter": "heater.power", "valueFrom": "power"}},
+                ],
+            },
+        },
+    )
+    purge, loop, pulse, switch, _ = instructions(*steps, given={"flow": 40, "cycles": 9})
+    assert (purge.flow, loop.count, pulse.open_ns, switch.value) == (40.0, 9, 25 * MS, 1.0)
+
+
+def test_loops_are_laid_out_with_their_ends_and_never_unrolled():
+    inner = {"name": "inner", "loop": {"count": 1000, "steps": [TMA]}}
+    outer = {"name": "outer", "loop": {"count": 2, "steps": [CLEAR, inner]}}
+    found = instructions(outer)
+    assert [type(each) for each in found] == [Loop, Purge, Loop, Pulse, EndLoop, EndLoop]
+    assert found[0] == Loop(path="spec.steps[0]", name="outer", count=2, depth=0, end=5)
+    assert found[2] == Loop(
+        path="spec.steps[0].loop.steps[1]", name="outer/inner", count=1000, depth=1, end=4
+    )
+    assert found[3].path == "spec.steps[0].loop.steps[1].loop.steps[0]"
+    assert found[3].name == "outer/inner/tma"
+    assert (found[4].begin, found[5].begin) == (2, 0)
