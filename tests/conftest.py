@@ -13,6 +13,7 @@ pytest_plugins = [
     "fixtures.apiserver",
     "fixtures.postgres",
     "fixtures.resources",
+    "fixtures.controller",
     "fixtures.system",
     "fixtures.simulator",
 ]

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import datetime as dt
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 

@@ -13,35 +13,50 @@ LIFETIME_S_MIN = 3
 LIFETIME_S_MAX = 100 * 366 * 24 * 3600
 
 
+def _says(description: str) -> msgspec.Meta:
+    return msgspec.Meta(description=description)
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """One field is one variable: `gateway_image` is ALD_GATEWAY_IMAGE."""
 
-    operator_namespace: Annotated[str, "where the operator runs and keeps its certificates"]
-    gateway_image: Annotated[str, "image of both containers of a gateway"]
-    installation: Annotated[str, "first part of every certificate's identity, and of history"] = (
-        "ald"
+    operator_namespace: Annotated[str, _says("where the operator runs and keeps its certificates")]
+    gateway_image: Annotated[str, _says("image of both containers of a gateway")]
+    installation: Annotated[
+        str, _says("first part of every certificate's identity, and of history")
+    ] = "ald"
+    namespaces: Annotated[tuple[str, ...], _says("watched namespaces; empty: all")] = ()
+    image_pull_policy: Annotated[str, _says("pull policy of the gateway's image")] = "IfNotPresent"
+    image_pull_secrets: Annotated[
+        tuple[str, ...], _says("names of pull secrets for the gateway")
+    ] = ()
+    gateway_storage_class: Annotated[
+        str, _says("storage class of a volume; empty: the default one")
+    ] = ""
+    gateway_storage_size: Annotated[str, _says("size of a gateway's volume")] = "2Gi"
+    gateway_access_mode: Annotated[str, _says("access mode of a gateway's volume")] = (
+        "ReadWriteOncePod"
     )
-    namespaces: Annotated[tuple[str, ...], "watched namespaces; empty: all"] = ()
-    image_pull_policy: Annotated[str, "pull policy of the gateway's image"] = "IfNotPresent"
-    image_pull_secrets: Annotated[tuple[str, ...], "names of pull secrets for the gateway"] = ()
-    gateway_storage_class: Annotated[str, "storage class of a volume; empty: the default one"] = ""
-    gateway_storage_size: Annotated[str, "size of a gateway's volume"] = "2Gi"
-    gateway_access_mode: Annotated[str, "access mode of a gateway's volume"] = "ReadWriteOncePod"
-    gateway_resources: Annotated[str, "JSON object: resources of `driver` and of `front`"] = (
+    gateway_resources: Annotated[
+        str, _says("JSON object: resources of `driver` and of `front`")
+    ] = (
         '{"driver": {"requests": {"cpu": "100m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}},'
         ' "front": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}}'
     )
-    gateway_log_level: Annotated[str, "log level of gateways"] = "info"
+    gateway_log_level: Annotated[str, _says("log level of gateways")] = "info"
     gateway_url_template: Annotated[
-        str, "where a gateway is reached; tests put it on loopback. Knows {machine}, {namespace}"
+        str,
+        _says("where a gateway is reached; tests put it on loopback. Knows {machine}, {namespace}"),
     ] = "https://{machine}-gateway.{namespace}.svc:8443"
-    certificate_lifetime: Annotated[str, "life of a certificate, renewed at two thirds"] = "2160h"
-    authority_lifetime: Annotated[str, "life of the certificate authority"] = "87600h"
-    tls_dir: Annotated[str, "writable directory for the operator's own certificate"] = (
+    certificate_lifetime: Annotated[str, _says("life of a certificate, renewed at two thirds")] = (
+        "2160h"
+    )
+    authority_lifetime: Annotated[str, _says("life of the certificate authority")] = "87600h"
+    tls_dir: Annotated[str, _says("writable directory for the operator's own certificate")] = (
         "/run/ald/tls"
     )
-    plain_port: Annotated[int, "port of /livez, /readyz, /metrics"] = 8080
-    log_level: Annotated[str, "debug, info, warning or error"] = "info"
+    plain_port: Annotated[int, _says("port of /livez, /readyz, /metrics")] = 8080
+    log_level: Annotated[str, _says("debug, info, warning or error")] = "info"
 
 
 class ContainerResources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

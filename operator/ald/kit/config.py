@@ -7,7 +7,7 @@ A field `https_port` is the variable `ALD_HTTPS_PORT`. Fields carry their meanin
 import os
 import re
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Annotated, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -68,6 +68,7 @@ def effective(settings: msgspec.Struct, secrets: frozenset[str] = frozenset()) -
 
 def _convert(text: str, kind: object) -> object:
     """Return `text` as `kind`: str, int, float, bool, an enum by value, or a tuple of str separated by commas."""
-    if kind == tuple[str, ...]:
+    plain = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    if plain == tuple[str, ...]:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     return msgspec.convert(text, kind, strict=False)
