@@ -1,0 +1,1 @@
+"""The history in PostgreSQL; no other package speaks SQL."""
