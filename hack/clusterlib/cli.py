@@ -153,8 +153,8 @@ def engine_steps() -> list[Step]:
 def down(arguments: argparse.Namespace) -> int:
     cluster = Cluster(name=arguments.name, is_built=False)
     with alone():
-        if engine.is_ours():
-            # All that is left of an engine's clusters goes with the engine.
+        if engine.is_ours() or engine.holds_containers():
+            # Only an engine removes containers in order, be it one that was killed before.
             with contextlib.suppress(ClusterError):
                 engine.start()
         if engine.answers() and cluster.nodes():
@@ -177,8 +177,7 @@ def _stop_engine() -> None:
     if engine.is_ours():
         say("stopping the container engine")
         engine.stop()
-        for file in (paths.KUBECONFIG, *paths.WORK.glob("whole-*")):
-            file.unlink(missing_ok=True)
+        paths.KUBECONFIG.unlink(missing_ok=True)
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -190,8 +189,8 @@ def status(arguments: argparse.Namespace) -> int:
     if not cluster.nodes():
         print(f"cluster {cluster.name}: not there. To make it: hack/cluster up")
         return NOT_THERE
-    if not cluster.stamp.exists():
-        print(f"cluster {cluster.name}: half made. To finish it: hack/cluster up")
+    if not cluster.is_whole():
+        print(f"cluster {cluster.name}: half made or stopped. To repair it: hack/cluster up")
         return NOT_READY
     if not cluster.answers():
         print(f"cluster {cluster.name}: its API server does not answer. Try: hack/cluster up")

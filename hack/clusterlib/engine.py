@@ -50,6 +50,11 @@ def is_ours() -> bool:
     return STATE.exists()
 
 
+def holds_containers() -> bool:
+    """Tell whether our engine's data has containers in it, say after the machine was restarted."""
+    return any((paths.ENGINE_DATA / "containers").glob("*"))
+
+
 def answers() -> bool:
     return succeeds("docker", "version", env=environment(), timeout_s=ANSWER_TIMEOUT_S_MAX)
 

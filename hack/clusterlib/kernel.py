@@ -67,10 +67,15 @@ def reject_outward(chain: str, *, source: str | None = None) -> None:
     Addresses of Services that nothing has programmed yet follow the default route; on some
     networks something out there answers them.
     """
+    match = [] if source is None else ["-i", source]
+    # The kernel limits the rate of ICMP errors but not of resets: with these, callers fail at once.
+    kinds: tuple[list[str], ...] = ([], ["-p", "tcp"])
     for interface in outside_interfaces():
-        rule = [*([] if source is None else ["-i", source]), "-o", interface, "-j", "REJECT"]
-        if not succeeds("iptables", "-w", "-C", chain, *rule):
-            run("iptables", "-w", "-I", chain, *rule)
+        for kind in kinds:
+            answer = ["--reject-with", "tcp-reset"] if kind else []
+            rule = [*match, "-o", interface, *kind, "-j", "REJECT", *answer]
+            if not succeeds("iptables", "-w", "-C", chain, *rule):
+                run("iptables", "-w", "-I", chain, *rule)
 
 
 def has_all_capabilities() -> bool:

@@ -1,6 +1,7 @@
 """The cluster itself: kind creates, loads and deletes it, whichever node image it got."""
 
 import json
+import re
 import resource
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,10 @@ from clusterlib import engine, kernel, leftovers, nodeimage, paths, programs
 from clusterlib.shell import ClusterError, long_run, run, say, succeeds, wait_until
 
 NETWORK = "kind"
+WHOLE = "/kind/ald-whole"
+DNS_NAME = "kubernetes.default.svc.cluster.local"
+INSIDE_ZONES = "cluster.local:53 in-addr.arpa:53 ip6.arpa:53"
+OUTSIDE_ZONE = "\n.:53 {\n    errors\n    template ANY ANY {\n        rcode NXDOMAIN\n    }\n}\n"
 POD_SUBNET = "10.244.0.0/16"
 READY_TIMEOUT_S_MAX = 180
 RESTART_TIMEOUT_S_MAX = 90.0
@@ -23,11 +28,6 @@ class Cluster:
     name: str
     is_built: bool
 
-    @property
-    def stamp(self) -> Path:
-        """Where it is noted that the cluster came up whole."""
-        return paths.WORK / f"whole-{self.name}"
-
     def kind(self, *arguments: str | Path, timeout_s: float = LOAD_TIMEOUT_S_MAX) -> str:
         command = [str(programs.tool("kind")), *map(str, arguments), f"--name={self.name}"]
         return run(*command, env=engine.environment(), timeout_s=timeout_s).stdout
@@ -40,6 +40,13 @@ class Cluster:
         label = f"label=io.x-k8s.kind.cluster={self.name}"
         return engine.docker("ps", "-a", "--filter", label, "--format={{.Names}}").stdout.split()
 
+    def is_whole(self) -> bool:
+        """Tell whether it came up to the end once; the mark is in the node, and goes with it."""
+        return all(
+            engine.docker("exec", node, "test", "-e", WHOLE, check=False).returncode == 0
+            for node in self.nodes()
+        )
+
     def answers(self) -> bool:
         return paths.KUBECONFIG.exists() and succeeds(
             *_kubectl(), "get", "--raw=/readyz", "--request-timeout=5s", timeout_s=10
@@ -51,18 +58,18 @@ def _kubectl() -> list[str]:
 
 
 def is_up(cluster: Cluster) -> bool:
-    """Tell whether the cluster came up whole and answers; a stopped one is started again."""
-    if not engine.answers() or not cluster.stamp.exists():
-        return False
-    nodes = cluster.nodes()
+    """Tell whether the cluster came up whole and answers; a stopped one is started again.
+
+    Raises:
+        ClusterError: it was whole and does not answer; it may hold what somebody wants to keep.
+    """
+    nodes = cluster.nodes() if engine.answers() else []
     if not nodes:
         return False
-    if not paths.KUBECONFIG.exists():
-        cluster.kind("export", "kubeconfig", f"--kubeconfig={paths.KUBECONFIG}")
-    if cluster.answers():
-        return True
-    say("      the cluster does not answer; starting its nodes again")
-    engine.docker("start", *nodes, check=False)
+    engine.docker("start", *nodes)
+    if not cluster.is_whole():
+        return False
+    cluster.kind("export", "kubeconfig", f"--kubeconfig={paths.KUBECONFIG}")
     if not wait_until(cluster.answers, within_s=RESTART_TIMEOUT_S_MAX):
         raise ClusterError(
             f"cluster {cluster.name} exists and does not answer. To make it anew, without what "
@@ -91,6 +98,8 @@ def create(cluster: Cluster) -> None:
         *(f"--config={config}", f"--kubeconfig={paths.KUBECONFIG}", "--wait=120s"),
         env=engine.environment(),
     )
+    if cluster.is_built:
+        _answer_outside_names_at_once(cluster)
     for namespace, workload in (
         ("kube-system", "daemonset/kube-proxy"),
         ("kube-system", "deployment/coredns"),
@@ -103,12 +112,44 @@ def create(cluster: Cluster) -> None:
         )
     if not wait_until(_has_default_account, within_s=READY_TIMEOUT_S_MAX):
         raise ClusterError("the cluster did not make its default service account")
-    cluster.stamp.write_text("")
+    if cluster.is_built and not wait_until(
+        lambda: _dns_answers(cluster), within_s=READY_TIMEOUT_S_MAX
+    ):
+        raise ClusterError(
+            "cluster DNS does not answer at its Service's address. See the logs of coredns and "
+            "kube-proxy in the namespace kube-system"
+        )
+    for node in cluster.nodes():
+        engine.docker("exec", node, "touch", WHOLE)
+
+
+def _answer_outside_names_at_once(cluster: Cluster) -> None:
+    """Let cluster DNS say that names outside do not exist, instead of asking in vain for seconds."""
+    dns = ("-n", "kube-system")
+    settings = cluster.kubectl(*dns, "get", "configmap/coredns", "-o", "jsonpath={.data.Corefile}")
+    inside = re.sub(r"forward \. /etc/resolv\.conf \{[^}]*\}", "", settings)
+    closed = inside.replace(".:53 {", f"{INSIDE_ZONES} {{", 1) + OUTSIDE_ZONE
+    patch = json.dumps({"data": {"Corefile": closed}})
+    cluster.kubectl(*dns, "patch", "configmap/coredns", "--type=merge", "-p", patch)
+    cluster.kubectl(*dns, "rollout", "restart", "deployment/coredns")
 
 
 def _has_default_account() -> bool:
     """Tell whether pods can be created in the namespace `default` yet."""
     return succeeds(*_kubectl(), "get", "serviceaccount", "default")
+
+
+def _dns_answers(cluster: Cluster) -> bool:
+    """Ask cluster DNS at its Service's address, which proves kube-proxy's rules, too.
+
+    kube-proxy stays "running" and "ready" when its firewall tools fail it.
+    """
+    service = ("-n", "kube-system", "get", "service/kube-dns", "-o", "jsonpath={.spec.clusterIP}")
+    question = ("busybox", "nslookup", DNS_NAME, cluster.kubectl(*service))
+    return all(
+        engine.docker("exec", node, *question, check=False).returncode == 0
+        for node in cluster.nodes()
+    )
 
 
 def _config(cluster: Cluster) -> dict[str, object]:
@@ -163,6 +204,5 @@ def load(cluster: Cluster, images: list[str]) -> None:
 
 
 def delete(cluster: Cluster) -> None:
-    cluster.stamp.unlink(missing_ok=True)
     cluster.kind("delete", "cluster", f"--kubeconfig={paths.KUBECONFIG}")
     paths.KUBECONFIG.unlink(missing_ok=True)

@@ -97,8 +97,13 @@ def unmount_below(directory: Path) -> None:
 def remove_bridges() -> None:
     listing = run("ip", "-o", "link", "show", "type", "bridge", check=False).stdout
     for name in re.findall(r"^\d+: ([^:@]+)", listing, re.MULTILINE):
-        if BRIDGES.fullmatch(name):
-            run("ip", "link", "delete", name, check=False)
+        if not BRIDGES.fullmatch(name):
+            continue
+        # A container's end of a pair may live as long as something holds its namespace.
+        ports = run("ip", "-o", "link", "show", "master", name, check=False).stdout
+        for port in re.findall(r"^\d+: ([^:@]+)", ports, re.MULTILINE):
+            run("ip", "link", "delete", port, check=False)
+        run("ip", "link", "delete", name, check=False)
 
 
 def remove_rules() -> None:
