@@ -1,7 +1,20 @@
 import pytest
 
+from ald.api.recipe import RecipeSpec
+from ald.errors import InvalidInputError
+from ald.program.compile.recipe import compile_recipe
 from ald.program.model import EndLoop, Loop, Pulse, Purge, Ramp, Set, Wait, WaitFor
-from unit.program.reactors import CLEAR, MS, SECOND, Document, program_of, recipe
+from unit.program.reactors import (
+    CLEAR,
+    DIGEST,
+    MS,
+    PLANT,
+    SECOND,
+    SOURCE,
+    Document,
+    program_of,
+    recipe,
+)
 
 TMA = {"name": "tma", "valve": {"valve": "tma", "open": "40ms"}}
 INPUTS: list[Document] = [
@@ -105,3 +118,30 @@ def test_loops_are_laid_out_with_their_ends_and_never_unrolled():
     assert found[3].path == "spec.steps[0].loop.steps[1].loop.steps[0]"
     assert found[3].name == "outer/inner/tma"
     assert (found[4].begin, found[5].begin) == (2, 0)
+
+
+def refused(*steps):
+    """Compile steps past the parser, whose own checks come first otherwise."""
+    spec = RecipeSpec.model_validate(recipe(list(steps))["spec"])
+    with pytest.raises(InvalidInputError) as caught:
+        compile_recipe(spec, SOURCE, PLANT, DIGEST, {})
+    return {violation.path: violation.rule for violation in caught.value.violations}
+
+
+def test_two_steps_of_one_name_in_a_list_are_refused_and_in_two_lists_are_not():
+    looped = {"name": "clear", "loop": {"count": 2, "steps": [CLEAR, CLEAR]}}
+    assert refused(looped) == {
+        "spec.steps[0].loop.steps[1].name": "two steps of one list have this name"
+    }
+    assert instructions({"name": "clear", "loop": {"count": 2, "steps": [CLEAR]}})
+
+
+def test_loops_nest_four_deep_and_no_deeper():
+    step = CLEAR
+    for _ in range(4):
+        step = {"name": "l", "loop": {"count": 2, "steps": [step]}}
+    assert instructions(step)[3].depth == 3
+    path = "spec.steps[0]" + ".loop.steps[0]" * 4 + ".loop"
+    assert refused({"name": "l", "loop": {"count": 2, "steps": [step]}}) == {
+        path: "loops nest at most 4 deep"
+    }
