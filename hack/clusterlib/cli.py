@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import fcntl
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 
@@ -80,7 +81,7 @@ def up(arguments: argparse.Namespace) -> int:
         carry_out([*_preparation(way), _creation(cluster)])
         programs.drop_build_cache()
     say(f'cluster {cluster.name} is up. To use it: eval "$(hack/cluster env)"')
-    print(f"export KUBECONFIG={paths.KUBECONFIG}")
+    print(f"export KUBECONFIG={shlex.quote(str(paths.KUBECONFIG))}")
     return 0
 
 
@@ -229,6 +230,6 @@ def engine_command(arguments: argparse.Namespace) -> int:
 
 def env(_: argparse.Namespace) -> int:
     for name, value in {"KUBECONFIG": str(paths.KUBECONFIG), **engine.environment()}.items():
-        print(f"export {name}={value}")
-    print(f"export PATH={paths.TOOLS}:$PATH")
+        print(f"export {name}={shlex.quote(value)}")
+    print(f'export PATH={shlex.quote(str(paths.TOOLS))}:"$PATH"')
     return 0
