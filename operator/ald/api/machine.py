@@ -317,6 +317,7 @@ MachineReason = Literal[
     "Observing",
     "Pending",
     "Ready",
+    "RecordingFailed",
     "Stopped",
     "Terminating",
     "WaitingForPredecessor",

@@ -21,6 +21,7 @@ RunReason = Literal[
     "GatewayRestarted",
     "GatewayUnreachable",
     "Held",
+    "HoldTimeout",
     "InvalidInput",
     "InvalidRecipe",
     "LinkLost",
@@ -32,6 +33,7 @@ RunReason = Literal[
     "RecordingFailed",
     "Running",
     "SafetyViolation",
+    "Shutdown",
     "StepFailed",
 ]
 
