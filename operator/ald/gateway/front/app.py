@@ -1,0 +1,157 @@
+"""The process: `python -m ald.gateway.front`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from ald.errors import AldError, PeerError
+from ald.gateway.front.board import Board
+from ald.gateway.front.driver import Driver
+from ald.gateway.front.feed import Keep
+from ald.gateway.front.journal import Journal, Worker
+from ald.gateway.front.metrics import Metrics
+from ald.gateway.front.service import Service
+from ald.gateway.front.settings import Settings
+from ald.gateway.holder import holder_name
+from ald.kit import tls
+from ald.kit.clock import SystemClock
+from ald.kit.config import load
+from ald.kit.log import configure, get_logger
+from ald.wire import GetStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+POLL_INTERVAL_S = 0.25
+"""How often the driver is asked how it is."""
+
+FAREWELL_S = 25.0
+"""How long the front stays after SIGTERM for the driver's last record; the pod has 45 s."""
+
+HANDLERS_S = 2.0
+"""How long requests may go on after the last record."""
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; return how the process should end."""
+    try:
+        settings = load(Settings)
+        configure(settings.log_level, machine=f"{settings.namespace}/{settings.machine}")
+        asyncio.run(serve(settings))
+    except AldError as error:
+        print(f"ald-gateway front: {error}", file=sys.stderr)  # noqa: T201 -- the message is for the person who started this
+        return 2
+    return 0
+
+
+async def serve(settings: Settings) -> None:
+    """Run the front until it is told to end.
+
+    Raises:
+        AldError: settings or certificates with which it cannot begin.
+    """
+    log = get_logger()
+    clock, board = SystemClock(), Board(SystemClock())
+    keep = Keep(age_ns=settings.feed_keep_ns, bytes_max=settings.feed_bytes_max)
+    worker = Worker(settings, keep, f"{socket.gethostname()}/{os.getpid()}", clock)
+    journal = Journal(worker, board, lambda message: log.warning("journal_trouble", why=message))
+    driver = Driver(settings.socket)
+    metrics = Metrics(board, journal)
+
+    def refused(why: str) -> None:
+        metrics.handshakes_refused.inc()
+        log.info("handshake_refused", why=why)
+
+    credentials = await asyncio.to_thread(tls.Credentials, settings.tls_path, refused)
+    service = Service(
+        owner=settings.identity, driver=driver, journal=journal, board=board, clock=clock
+    )
+    ending = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ending.set)
+    commands = web.AppRunner(
+        service.application(metrics), access_log=None, shutdown_timeout=HANDLERS_S
+    )
+    plain = web.AppRunner(probes(board, metrics), access_log=None, shutdown_timeout=HANDLERS_S)
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(watch(driver, board, settings.holder), name="watch"),
+            group.create_task(
+                tls.keep_fresh(
+                    credentials, lambda why: log.error("certificates_not_renewed", why=why)
+                ),
+                name="certificates",
+            ),
+        ]
+        group.create_task(journal.run(ending), name="journal")
+        await _listen(commands, plain, settings, credentials)
+        log.info("front_ready", https_port=_port(commands), plain_port=_port(plain))
+        await ending.wait()
+        log.info("front_ending", session=journal.session)
+        await journal.drain(FAREWELL_S)
+        board.close()
+        for runner in (commands, plain):
+            await runner.cleanup()
+        for task in tasks:
+            task.cancel()
+    await journal.close()
+    log.info("front_ended")
+
+
+async def watch(driver: Driver, board: Board, holder: Path) -> None:
+    """Ask the driver how it is, for ever; while it is silent, tell who may be in its way."""
+    host = socket.gethostname()
+    while True:
+        try:
+            board.set_driver((await driver.ask(GetStatus())).status)
+        except PeerError:
+            name = await asyncio.to_thread(holder_name, holder)
+            board.set_driver(None, waiting_for="" if name.split("/")[0] == host else name)
+        await asyncio.sleep(POLL_INTERVAL_S)
+
+
+def probes(board: Board, metrics: Metrics) -> web.Application:
+    """Return the application for the plain port: it tells, and takes no commands."""
+
+    async def livez(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        if board.journal_ok:
+            return web.Response(text="ok\n")
+        return web.Response(status=503, text=f"journal: {board.journal_message}\n")
+
+    async def metricsz(_: web.Request) -> web.Response:
+        return web.Response(
+            body=metrics.text(),
+            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+        )
+
+    application = web.Application()
+    application.add_routes(
+        [web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metricsz)]
+    )
+    return application
+
+
+async def _listen(
+    commands: web.AppRunner, plain: web.AppRunner, settings: Settings, credentials: tls.Credentials
+) -> None:
+    await commands.setup()
+    await plain.setup()
+    context = credentials.server_context()
+    await web.TCPSite(commands, port=settings.https_port, ssl_context=context).start()
+    await web.TCPSite(plain, port=settings.plain_port).start()
+
+
+def _port(runner: web.AppRunner) -> int:
+    """Return the port that was taken; they differ between address families only when any was asked for."""
+    port: int = runner.addresses[0][1]
+    return port

@@ -1,0 +1,143 @@
+"""What the front knows at the moment, and who waits for it to change."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import ald
+from ald.wire import PROTOCOL, DriverStatus, GatewayStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ald.gateway.front.feed import Marks
+    from ald.kit.clock import Clock
+
+STEP_INTERVAL_NS = 1_000_000_000
+"""Steps alone raise the revision at most this often."""
+
+
+def vital(status: DriverStatus | None) -> tuple[object, ...]:
+    """Return what is worth an early look whenever it changes."""
+    if status is None:
+        return ()
+    run = status.run
+    return (
+        *(status.session, status.state, status.reason, status.message),
+        *(status.plant_digest, status.plant_confirmed, status.safe_confirmed, status.watchdog),
+        *(status.link.connected, status.link.message),
+        run and (run.run.uid, run.held, run.outcome, run.message),
+    )
+
+
+def step(status: DriverStatus | None) -> tuple[object, ...]:
+    """Return where the run is."""
+    if status is None or status.run is None:
+        return ()
+    return (status.run.path, status.run.iterations)
+
+
+class Board:
+    """The status, its revision, and the waiting. Belongs to the event loop."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        # Later lives of the front start higher, so that a client's `seen` of an earlier one is not met by chance.
+        self._revision = clock.wall_ns() // 1_000_000_000
+        self._changed = asyncio.Event()
+        self._driver: DriverStatus | None = None
+        self._waiting_for = ""
+        self._journal: tuple[bool, str] = (False, "the journal is not open yet")
+        self._marks: Marks | None = None
+        self._step_seen: tuple[object, ...] = ()
+        self._step_at_ns = 0
+        self._closing = False
+
+    @property
+    def driver(self) -> DriverStatus | None:
+        """The driver's last word; None while it does not answer."""
+        return self._driver
+
+    @property
+    def journal_ok(self) -> bool:
+        """True while records are being stored."""
+        return self._journal[0]
+
+    @property
+    def journal_message(self) -> str:
+        """Why not, or what is noteworthy all the same."""
+        return self._journal[1]
+
+    @property
+    def marks(self) -> Marks | None:
+        """Where the feed stands; None before it was opened."""
+        return self._marks
+
+    @property
+    def status(self) -> GatewayStatus:
+        """Everything, as clients see it."""
+        marks = self._marks
+        return GatewayStatus(
+            protocol=PROTOCOL,
+            version=ald.__version__,
+            revision=self._revision,
+            feed=marks.feed if marks else "",
+            feed_position=marks.latest if marks else 0,
+            feed_committed=marks.committed if marks else 0,
+            journal_ok=self._journal[0],
+            journal_message=self._journal[1],
+            waiting_for=self._waiting_for,
+            driver=self._driver,
+        )
+
+    def set_driver(self, status: DriverStatus | None, waiting_for: str = "") -> None:
+        """Take in the driver's word."""
+        before, now_ns = self._driver, self._clock.monotonic_ns()
+        self._driver = status
+        changed = vital(before) != vital(status) or self._waiting_for != waiting_for
+        self._waiting_for = waiting_for
+        moved = step(status) != self._step_seen
+        if changed or (moved and now_ns - self._step_at_ns >= STEP_INTERVAL_NS):
+            self._step_seen, self._step_at_ns = step(status), now_ns
+            self._changed_now()
+
+    def set_journal(self, marks: Marks | None, *, ok: bool, message: str) -> None:
+        """Take in how storing goes; `marks` None keeps the last known ones."""
+        told = (ok, message)
+        moved = marks is not None and marks != self._marks
+        self._marks = marks or self._marks
+        if told != self._journal:
+            self._journal = told
+            self._changed_now()
+        elif moved:
+            self._wake()
+
+    async def wait_for_revision(self, seen: int, wait_s: float) -> None:
+        """Return when the revision is another than `seen`, or after `wait_s`."""
+        await self._wait(lambda: self._revision != seen, wait_s)
+
+    async def wait_for_position(self, after: int, wait_s: float) -> None:
+        """Return when there is a record behind `after`, or after `wait_s`."""
+        await self._wait(lambda: self._marks is not None and self._marks.latest > after, wait_s)
+
+    def close(self) -> None:
+        """Let nobody wait any more."""
+        self._closing = True
+        self._wake()
+
+    async def _wait(self, fact: Callable[[], bool], wait_s: float) -> None:
+        try:
+            async with asyncio.timeout(wait_s):
+                while not fact() and not self._closing:
+                    await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _changed_now(self) -> None:
+        self._revision += 1
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,97 @@
+"""What Prometheus reads on the plain port."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.metrics_core import Metric
+
+    from ald.gateway.front.board import Board
+    from ald.gateway.front.journal import Journal
+    from ald.wire import DriverStatus
+
+
+class Metrics:
+    """Counters of the front, and the board's figures at the moment of asking."""
+
+    def __init__(self, board: Board, journal: Journal) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_Present(board, journal))
+        self.requests = Counter(
+            "ald_front_requests",
+            "Requests on the HTTPS port, by route and status; 4xx and 5xx are refusals.",
+            ("route", "status"),
+            registry=self._registry,
+        )
+        self.handshakes_refused = Counter(
+            "ald_front_handshakes_refused",
+            "Connections without a certificate that is trusted and in date.",
+            registry=self._registry,
+        )
+
+    def text(self) -> bytes:
+        """Return everything in the text format."""
+        return generate_latest(self._registry)
+
+
+class _Present(Collector):
+    def __init__(self, board: Board, journal: Journal) -> None:
+        self._board = board
+        self._journal = journal
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        board, marks = self._board, self._board.marks
+        yield _gauge("ald_journal_ok", "1 while records are being stored.", board.journal_ok)
+        yield _counter("ald_pulses", "Valve openings on record.", self._journal.pulses)
+        if marks is not None:
+            yield _gauge("ald_feed_position", "Last position of the feed.", marks.latest)
+            yield _gauge(
+                "ald_feed_committed", "Last position stored by the reader.", marks.committed
+            )
+            waiting = marks.latest - marks.committed
+            yield _gauge("ald_spool_records", "Records the reader has not stored yet.", waiting)
+            yield _counter(
+                "ald_spool_lost_scans", "Scans dropped before they were stored.", marks.lost
+            )
+        yield _gauge("ald_driver_up", "1 while the driver answers.", board.driver is not None)
+        if board.driver is not None:
+            yield from _of_driver(board.driver)
+
+
+def _of_driver(status: DriverStatus) -> Iterator[Metric]:
+    """Yield what the driver counts since its session began."""
+    scan, link = status.scan, status.link
+    yield _counter("ald_scans", "Scans made.", scan.sequence)
+    yield _counter("ald_scans_late", "Scans that began late.", scan.late)
+    yield _counter("ald_scans_missed", "Places on the grid that had no scan.", scan.missed)
+    yield _gauge(
+        "ald_signals_bad", "Signals without a good value in the last scan.", scan.bad_signals
+    )
+    yield _gauge("ald_plc_connected", "1 while the PLC is connected.", link.connected)
+    yield _counter("ald_plc_requests", "Requests sent to the PLC.", link.requests)
+    yield _counter(
+        "ald_plc_timeouts", "Requests that the PLC did not answer in time.", link.timeouts
+    )
+    yield _counter("ald_plc_reconnects", "Connections to the PLC after the first.", link.reconnects)
+    yield _gauge(
+        "ald_plc_worst_valve_wait_seconds",
+        "Longest wait of a valve write for the link.",
+        link.worst_valve_wait_ns / 1e9,
+    )
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(name, text, value=value)

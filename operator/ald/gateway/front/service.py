@@ -1,0 +1,285 @@
+"""The HTTPS interface of `ald.wire`: who may ask what, and every refusal as an `ErrorReply`, counted."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+from aiohttp import web
+
+from ald.errors import (
+    AldError,
+    CorruptRecordError,
+    InvalidInputError,
+    PeerError,
+    RefusedError,
+    StoreError,
+    Violation,
+)
+from ald.gateway.front import strict
+from ald.gateway.front.values import values_reply
+from ald.kit import tls
+from ald.plant import model as plant_model
+from ald.program import model as program_model
+from ald.wire import (
+    BODY_BYTES_MAX,
+    FEED_BATCH_MAX,
+    LONG_POLL_S_MAX,
+    PROTOCOL,
+    AbortOrder,
+    AbortRun,
+    Clear,
+    ClearOrder,
+    ErrorReply,
+    FeedCommitted,
+    LoadPlant,
+    PlantPush,
+    RunOrder,
+    StartRun,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping
+
+    from aiohttp.typedefs import Handler, Middleware
+
+    from ald.gateway.front.board import Board
+    from ald.gateway.front.driver import Driver, Request
+    from ald.gateway.front.journal import Journal
+    from ald.gateway.front.metrics import Metrics
+    from ald.kit.clock import Clock
+    from ald.plant.model import Identity
+
+WAITING_MAX = 32
+"""Long polls that may wait at a time."""
+
+BODY_TIMEOUT_S = 10.0
+"""Longest time for a body to arrive."""
+
+_OPERATOR = frozenset({"operator"})
+_LOGGER = frozenset({"logger"})
+_VIEWERS = frozenset({"operator", "monitor"})
+_JSON = "application/json"
+_MSGPACK = "application/msgpack"
+
+
+class Service:
+    """Answers requests for one machine."""
+
+    def __init__(
+        self, *, owner: Identity, driver: Driver, journal: Journal, board: Board, clock: Clock
+    ) -> None:
+        self._owner = owner
+        self._driver = driver
+        self._journal = journal
+        self._board = board
+        self._clock = clock
+        self._waiting = 0
+
+    def application(self, metrics: Metrics) -> web.Application:
+        """Return the application for the HTTPS port."""
+        routes = {
+            ("PUT", "/v1/plant"): (self._put_plant, _OPERATOR),
+            ("POST", "/v1/runs"): (self._post_run, _OPERATOR),
+            ("POST", "/v1/runs/{uid}/abort"): (self._post_abort, _OPERATOR),
+            ("POST", "/v1/clear"): (self._post_clear, _OPERATOR),
+            ("GET", "/v1/status"): (self._get_status, tls.ROLES),
+            ("GET", "/v1/values"): (self._get_values, _VIEWERS),
+            ("GET", "/v1/feed"): (self._get_feed, _LOGGER),
+            ("POST", "/v1/feed/committed"): (self._post_committed, _LOGGER),
+        }
+        roles = {key: allowed for key, (_, allowed) in routes.items()}
+        guard = _guard(self._owner.installation, roles, metrics)
+        application = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[guard])
+        for (method, path), (handler, _) in routes.items():
+            application.router.add_route(method, path, handler)
+        return application
+
+    async def _put_plant(self, request: web.Request) -> web.Response:
+        push = strict.decode(await _body(request), PlantPush)
+        _check_protocol(push.protocol)
+        if push.plant.identity != self._owner:
+            theirs, ours = push.plant.identity, self._owner
+            raise RefusedError(
+                "ForeignMachine",
+                f"this is the gateway of {ours.namespace}/{ours.name} (uid {ours.uid}),"
+                f" not of {theirs.namespace}/{theirs.name} (uid {theirs.uid})",
+            )
+        _check_digest("$.digest", push.digest, plant_model.digest(push.plant))
+        return await self._order(LoadPlant(push=push, confirmed=True))
+
+    async def _post_run(self, request: web.Request) -> web.Response:
+        order = strict.decode(await _body(request), RunOrder)
+        _check_protocol(order.protocol)
+        if order.run.namespace != self._owner.namespace:
+            raise RefusedError(
+                "ForeignMachine",
+                f"runs here are of namespace {self._owner.namespace}, not {order.run.namespace}",
+            )
+        _check_digest("$.program_digest", order.program_digest, program_model.digest(order.program))
+        status = self._board.driver
+        known = status is not None and status.run is not None and status.run.run == order.run
+        if not self._board.journal_ok and not known:
+            raise StoreError(f"no run starts without a journal: {self._board.journal_message}")
+        return await self._order(StartRun(order=order))
+
+    async def _post_abort(self, request: web.Request) -> web.Response:
+        # Whatever else is wrong, this one is only handed on.
+        order = strict.decode(await _body(request), AbortOrder)
+        return await self._order(AbortRun(uid=request.match_info["uid"], order=order))
+
+    async def _post_clear(self, request: web.Request) -> web.Response:
+        return await self._order(Clear(order=strict.decode(await _body(request), ClearOrder)))
+
+    async def _get_status(self, request: web.Request) -> web.Response:
+        seen, wait_s = _integer(request, "seen", -1), _wait_s(request)
+        if wait_s and seen >= 0:
+            await self._patiently(self._board.wait_for_revision(seen, wait_s))
+        return _json(self._board.status)
+
+    async def _get_values(self, _: web.Request) -> web.Response:
+        journal = self._journal
+        return _json(values_reply(journal.plant, journal.scan, self._clock.monotonic_ns()))
+
+    async def _get_feed(self, request: web.Request) -> web.Response:
+        after, wait_s = _integer(request, "after", 0), _wait_s(request)
+        records_max = min(_integer(request, "max", FEED_BATCH_MAX), FEED_BATCH_MAX)
+        if wait_s:
+            await self._patiently(self._board.wait_for_position(after, wait_s))
+        batch = await self._journal.read(after, max(1, records_max))
+        return web.Response(body=msgspec.msgpack.encode(batch), content_type=_MSGPACK)
+
+    async def _post_committed(self, request: web.Request) -> web.Response:
+        committed = strict.decode(await _body(request), FeedCommitted)
+        await self._journal.commit(committed.feed, committed.position)
+        return web.Response(status=204)
+
+    async def _order(self, request: Request) -> web.Response:
+        """Hand a request to the driver; its refusal is ours."""
+        reply = await self._driver.ask(request)
+        self._board.set_driver(reply.status)
+        if reply.error is not None:
+            return _json(reply.error, status=409)
+        return _json(self._board.status)
+
+    async def _patiently(self, wait: Awaitable[None]) -> None:
+        """Wait among at most `WAITING_MAX` others."""
+        if self._waiting >= WAITING_MAX:
+            await asyncio.sleep(0)
+            raise web.HTTPTooManyRequests(text=f"{WAITING_MAX} long polls wait already; ask later")
+        self._waiting += 1
+        try:
+            await wait
+        finally:
+            self._waiting -= 1
+
+
+def _guard(
+    installation: str, roles: Mapping[tuple[str, str], frozenset[str]], metrics: Metrics
+) -> Middleware:
+    """Return the middleware that checks roles, turns errors into replies and counts both."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource else "unknown"
+        response = await answered(request, handler, roles.get((request.method, route)))
+        metrics.requests.labels(route, str(response.status)).inc()
+        return response
+
+    async def answered(
+        request: web.Request, handler: Handler, allowed: frozenset[str] | None
+    ) -> web.StreamResponse:
+        role = _role(request, installation)
+        if role is None:
+            return _refused(403, "Forbidden", "this certificate names no role of this installation")
+        # Without an entry there is no such route, and the handler says so.
+        if allowed is not None and role not in allowed:
+            return _refused(403, "Forbidden", f"the role {role} may not do this")
+        try:
+            return await handler(request)
+        except AldError as error:
+            return _of_error(error)
+        except web.HTTPException as error:
+            text = error.text or error.reason
+            return _refused(error.status, type(error).__name__.removeprefix("HTTP"), text)
+
+    return guard
+
+
+def _role(request: web.Request, installation: str) -> str | None:
+    ssl_object = request.get_extra_info("ssl_object")
+    return tls.peer_role(ssl_object, installation) if ssl_object is not None else None
+
+
+def _of_error(error: AldError) -> web.Response:
+    match error:
+        case InvalidInputError():
+            violations = tuple(str(violation) for violation in error.violations)
+            return _refused(400, "InvalidInput", "the request breaks rules", violations)
+        case RefusedError():
+            return _refused(409, error.reason, str(error))
+        case PeerError():
+            return _refused(503, "DriverAway", str(error))
+        case StoreError():
+            return _refused(503, "JournalUnwritable", str(error))
+        case CorruptRecordError():
+            return _refused(503, "JournalDamaged", str(error))
+        case _:
+            raise error
+
+
+def _refused(
+    status: int, reason: str, message: str, violations: tuple[str, ...] = ()
+) -> web.Response:
+    return _json(ErrorReply(reason=reason, message=message, violations=violations), status=status)
+
+
+def _json(body: msgspec.Struct, *, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(body), content_type=_JSON)
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await request.read()
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout(text="the body did not arrive in time") from error
+
+
+def _check_protocol(theirs: int) -> None:
+    if theirs != PROTOCOL:
+        raise _invalid("$.protocol", str(theirs), f"this gateway speaks protocol {PROTOCOL}")
+
+
+def _check_digest(path: str, sent: str, computed: str) -> None:
+    if sent != computed:
+        raise _invalid(path, sent, f"what arrived has the digest {computed}")
+
+
+def _integer(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise _invalid(f"query.{name}", text, "a whole number from 0 on")
+    return int(text)
+
+
+def _wait_s(request: web.Request) -> float:
+    text = request.query.get("wait", "0")
+    try:
+        wait_s = float(text)
+    except ValueError:
+        wait_s = math.nan
+    if not 0 <= wait_s < math.inf:
+        raise _invalid("query.wait", text, f"seconds, 0 to {LONG_POLL_S_MAX:g}")
+    return min(wait_s, LONG_POLL_S_MAX)
+
+
+def _invalid(path: str, value: str, rule: str) -> InvalidInputError:
+    return InvalidInputError(
+        [Violation(path=path, value=value[:100], rule=rule, hint="correct the request")]
+    )
