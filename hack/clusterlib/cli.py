@@ -14,7 +14,6 @@ from clusterlib.programs import NODE_PROGRAMS, TOOLS
 from clusterlib.shell import ClusterError, say
 from clusterlib.steps import Step, carry_out
 
-NAME = "ald"
 NOT_READY = 1
 NOT_THERE = 3
 
@@ -42,8 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> None:
         one = commands.add_parser(name, help=text, description=text)
         one.set_defaults(command=command)
-        if name in ("up", "down", "status", "load"):
-            one.add_argument("--name", default=NAME, help=f"the cluster's name ({NAME})")
+        if name in ("up", "down", "status", "load", "env"):
+            one.add_argument("--name", default=kind.NAME, help=f"the cluster's name ({kind.NAME})")
         if name == "down":
             one.add_argument("--purge", action="store_true", help="remove what was built, too")
         if name == "load":
@@ -81,7 +80,7 @@ def up(arguments: argparse.Namespace) -> int:
         carry_out([*_preparation(way), _creation(cluster)])
         programs.drop_build_cache()
     say(f'cluster {cluster.name} is up. To use it: eval "$(hack/cluster env)"')
-    print(f"export KUBECONFIG={shlex.quote(str(paths.KUBECONFIG))}")
+    print(f"export KUBECONFIG={shlex.quote(str(cluster.kubeconfig))}")
     return 0
 
 
@@ -166,6 +165,10 @@ def down(arguments: argparse.Namespace) -> int:
                 if not engine.is_ours():
                     raise
                 say(f"kind could not delete it ({error}); removing it by force")
+        others = _nodes_of_others(cluster)
+        if others and not arguments.purge:
+            say(f"cluster {cluster.name} is gone; these nodes keep the engine: {', '.join(others)}")
+            return 0
         _stop_engine()
         if arguments.purge:
             shutil.rmtree(paths.TOOLS, ignore_errors=True)
@@ -174,11 +177,18 @@ def down(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _nodes_of_others(cluster: Cluster) -> list[str]:
+    if not engine.is_ours() or not engine.answers():
+        return []
+    return sorted({*kind.all_nodes()} - {*cluster.nodes()})
+
+
 def _stop_engine() -> None:
     if engine.is_ours():
         say("stopping the container engine")
         engine.stop()
-        paths.KUBECONFIG.unlink(missing_ok=True)
+        for file in paths.WORK.glob("kubeconfig*"):
+            file.unlink()
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -196,7 +206,7 @@ def status(arguments: argparse.Namespace) -> int:
     if not cluster.answers():
         print(f"cluster {cluster.name}: its API server does not answer. Try: hack/cluster up")
         return NOT_READY
-    print(f"cluster {cluster.name}: up, KUBECONFIG={paths.KUBECONFIG}")
+    print(f"cluster {cluster.name}: up, KUBECONFIG={cluster.kubeconfig}")
     print(cluster.kubectl("get", "nodes").rstrip())
     return 0
 
@@ -228,8 +238,9 @@ def engine_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def env(_: argparse.Namespace) -> int:
-    for name, value in {"KUBECONFIG": str(paths.KUBECONFIG), **engine.environment()}.items():
+def env(arguments: argparse.Namespace) -> int:
+    kubeconfig = Cluster(name=arguments.name, is_built=False).kubeconfig
+    for name, value in {"KUBECONFIG": str(kubeconfig), **engine.environment()}.items():
         print(f"export {name}={shlex.quote(value)}")
     print(f'export PATH={shlex.quote(str(paths.TOOLS))}:"$PATH"')
     return 0

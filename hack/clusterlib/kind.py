@@ -9,7 +9,9 @@ from pathlib import Path
 from clusterlib import engine, kernel, leftovers, nodeimage, paths, programs
 from clusterlib.shell import ClusterError, long_run, run, say, succeeds, wait_until
 
+NAME = "ald"
 NETWORK = "kind"
+LABEL = "io.x-k8s.kind.cluster"
 WHOLE = "/kind/ald-whole"
 DNS_NAME = "kubernetes.default.svc.cluster.local"
 INSIDE_ZONES = "cluster.local:53 in-addr.arpa:53 ip6.arpa:53"
@@ -28,17 +30,24 @@ class Cluster:
     name: str
     is_built: bool
 
+    @property
+    def kubeconfig(self) -> Path:
+        """Where its address and credentials are; another cluster's never replace them."""
+        return paths.WORK / ("kubeconfig" if self.name == NAME else f"kubeconfig-{self.name}")
+
     def kind(self, *arguments: str | Path, timeout_s: float = LOAD_TIMEOUT_S_MAX) -> str:
         command = [str(programs.tool("kind")), *map(str, arguments), f"--name={self.name}"]
         return run(*command, env=engine.environment(), timeout_s=timeout_s).stdout
 
+    def kubectl_command(self) -> list[str]:
+        return [str(programs.tool("kubectl")), f"--kubeconfig={self.kubeconfig}"]
+
     def kubectl(self, *arguments: str, timeout_s: float = READY_TIMEOUT_S_MAX) -> str:
-        return run(*_kubectl(), *arguments, timeout_s=timeout_s).stdout
+        return run(*self.kubectl_command(), *arguments, timeout_s=timeout_s).stdout
 
     def nodes(self) -> list[str]:
         """Return the containers that are its nodes, running or not."""
-        label = f"label=io.x-k8s.kind.cluster={self.name}"
-        return engine.docker("ps", "-a", "--filter", label, "--format={{.Names}}").stdout.split()
+        return _containers(f"{LABEL}={self.name}")
 
     def is_whole(self) -> bool:
         """Tell whether it came up to the end once; the mark is in the node, and goes with it."""
@@ -48,13 +57,19 @@ class Cluster:
         )
 
     def answers(self) -> bool:
-        return paths.KUBECONFIG.exists() and succeeds(
-            *_kubectl(), "get", "--raw=/readyz", "--request-timeout=5s", timeout_s=10
+        return self.kubeconfig.exists() and succeeds(
+            *self.kubectl_command(), "get", "--raw=/readyz", "--request-timeout=5s", timeout_s=10
         )
 
 
-def _kubectl() -> list[str]:
-    return [str(programs.tool("kubectl")), f"--kubeconfig={paths.KUBECONFIG}"]
+def all_nodes() -> list[str]:
+    """Return the nodes of all clusters of the engine, whatever their names."""
+    return _containers(LABEL)
+
+
+def _containers(label: str) -> list[str]:
+    listing = engine.docker("ps", "-a", f"--filter=label={label}", "--format={{.Names}}")
+    return listing.stdout.split()
 
 
 def is_up(cluster: Cluster) -> bool:
@@ -69,7 +84,7 @@ def is_up(cluster: Cluster) -> bool:
     engine.docker("start", *nodes)
     if not cluster.is_whole():
         return False
-    cluster.kind("export", "kubeconfig", f"--kubeconfig={paths.KUBECONFIG}")
+    cluster.kind("export", "kubeconfig", f"--kubeconfig={cluster.kubeconfig}")
     if not wait_until(cluster.answers, within_s=RESTART_TIMEOUT_S_MAX):
         raise ClusterError(
             f"cluster {cluster.name} exists and does not answer. To make it anew, without what "
@@ -95,7 +110,7 @@ def create(cluster: Cluster) -> None:
     long_run(
         "create-cluster",
         *(str(programs.tool("kind")), "create", "cluster", f"--name={cluster.name}", *image),
-        *(f"--config={config}", f"--kubeconfig={paths.KUBECONFIG}", "--wait=120s"),
+        *(f"--config={config}", f"--kubeconfig={cluster.kubeconfig}", "--wait=120s"),
         env=engine.environment(),
     )
     if cluster.is_built:
@@ -110,7 +125,7 @@ def create(cluster: Cluster) -> None:
             *("-n", namespace, "rollout", "status", workload, limit),
             timeout_s=READY_TIMEOUT_S_MAX + 10,
         )
-    if not wait_until(_has_default_account, within_s=READY_TIMEOUT_S_MAX):
+    if not wait_until(lambda: _has_default_account(cluster), within_s=READY_TIMEOUT_S_MAX):
         raise ClusterError("the cluster did not make its default service account")
     if cluster.is_built and not wait_until(
         lambda: _dns_answers(cluster), within_s=READY_TIMEOUT_S_MAX
@@ -134,9 +149,9 @@ def _answer_outside_names_at_once(cluster: Cluster) -> None:
     cluster.kubectl(*dns, "rollout", "restart", "deployment/coredns")
 
 
-def _has_default_account() -> bool:
+def _has_default_account(cluster: Cluster) -> bool:
     """Tell whether pods can be created in the namespace `default` yet."""
-    return succeeds(*_kubectl(), "get", "serviceaccount", "default")
+    return succeeds(*cluster.kubectl_command(), "get", "serviceaccount", "default")
 
 
 def _dns_answers(cluster: Cluster) -> bool:
@@ -204,5 +219,5 @@ def load(cluster: Cluster, images: list[str]) -> None:
 
 
 def delete(cluster: Cluster) -> None:
-    cluster.kind("delete", "cluster", f"--kubeconfig={paths.KUBECONFIG}")
-    paths.KUBECONFIG.unlink(missing_ok=True)
+    cluster.kind("delete", "cluster", f"--kubeconfig={cluster.kubeconfig}")
+    cluster.kubeconfig.unlink(missing_ok=True)

@@ -15,7 +15,6 @@ NODE_BINARIES = WORK / "bin"
 GO_BUILD_CACHE = WORK / "gocache"
 ENGINE_DATA = WORK / "engine"
 LOGS = WORK / "log"
-KUBECONFIG = WORK / "kubeconfig"
 
 # An engine is a thing of the machine (one docker0, one set of firewall chains), whichever checkout
 # started it; and the path of a socket has 107 bytes at most, which a deep checkout exceeds.
