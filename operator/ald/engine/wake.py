@@ -23,7 +23,10 @@ def edge_ns(state: State) -> int | None:
     match run.phase:
         case Pulsing() as phase:
             return pulse.wake_ns(phase)
-        case Purging(end_ns=end_ns) | Waiting(end_ns=end_ns):
+        case Purging() as phase:
+            # A purge that waits for its flow has no end yet, and only a scan can give it one.
+            return purge.wake_ns(state, phase) if _pulse_follows(run) else None
+        case Waiting(end_ns=end_ns):
             return end_ns if _pulse_follows(run) else None
         case _:
             return None

@@ -1,0 +1,1 @@
+"""Process: the driver. Its first process supervises; the executor, its child, owns the link and keeps time."""

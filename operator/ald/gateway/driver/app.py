@@ -1,0 +1,182 @@
+"""The driver's first process: holds the machine, and keeps an executor running.
+
+A dead executor is replaced by a fork of this process, which has everything loaded: milliseconds, without the kubelet.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import uuid
+from typing import TYPE_CHECKING
+
+import ald
+from ald.errors import AldError, CorruptRecordError
+from ald.gateway.driver import alive, kernel
+from ald.gateway.driver.commands import Commands
+from ald.gateway.driver.diary import Diary
+from ald.gateway.driver.executor import Executor, Parts
+from ald.gateway.driver.files import read_plant
+from ald.gateway.driver.memory import RunMemory
+from ald.gateway.driver.recorder import Recorder
+from ald.gateway.driver.settings import Settings
+from ald.gateway.holder import HeldError, Holder
+from ald.gateway.ring import CAPACITY_MIN, RingWriter, ring_capacity
+from ald.kit.clock import Clock, SystemClock
+from ald.kit.config import load
+from ald.kit.lines import Level, Lines
+
+if TYPE_CHECKING:
+    from ald.plant.model import Plant
+
+HOLDER_RETRY_S = 0.25
+"""How often a waiting driver asks for the lock."""
+
+RESTART_S = (0.0, 0.05, 0.1, 0.2, 0.4)
+"""Wait before each restart in a row: an executor that cannot start must not take the processor."""
+
+STEADY_NS = 10_000_000_000
+"""An executor that lived this long was sound: the next restart is the first in a row again."""
+
+STOP_S = 25.0
+"""An executor that has not ended this long after SIGTERM is killed."""
+
+_WATCHED = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+
+
+def main() -> int:
+    """Run the driver until a signal ends it, and return how the process should end."""
+    settings = load(Settings)
+    log = Lines(Level[settings.log_level.upper()]).bind(
+        process="driver", machine=f"{settings.namespace}/{settings.machine}"
+    )
+    signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    return Supervisor(settings, SystemClock(), log).run()
+
+
+class Supervisor:
+    """Holds the lock for its whole life and replaces executors that die."""
+
+    def __init__(self, settings: Settings, clock: Clock, log: Lines) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._log = log
+
+    def run(self) -> int:
+        """Return 0 after a stop in good order."""
+        holder = self._hold()
+        if holder is None:
+            return 0
+        row = 0
+        while True:
+            began_ns = self._clock.monotonic_ns()
+            child = self._fork()
+            self._log.info("executor_started", pid=child)
+            status, is_stopping = self._watch(child)
+            if is_stopping or status == 0:
+                self._log.info("driver_stopped", status=status)
+                return 0 if status == 0 else 1
+            row = 0 if self._clock.monotonic_ns() - began_ns > STEADY_NS else row + 1
+            wait_s = RESTART_S[min(row, len(RESTART_S) - 1)]
+            self._log.error("executor_died", pid=child, status=status, restart_in_s=wait_s)
+            if self._is_stopped_within(wait_s):
+                return 1
+
+    def _hold(self) -> Holder | None:
+        """Wait for the lock; None when a signal ends the wait."""
+        name = f"{socket.gethostname()}/{os.getpid()}"
+        said = ""
+        while True:
+            alive.stamp(self._settings.alive, self._clock.monotonic_ns())
+            try:
+                return Holder(self._settings.holder, name)
+            except HeldError as error:
+                if error.holder != said:
+                    said = error.holder
+                    self._log.warning("waiting_for_predecessor", holder=said)
+            if self._is_stopped_within(HOLDER_RETRY_S):
+                return None
+
+    def _fork(self) -> int:
+        parent = os.getpid()
+        child = os.fork()
+        if child:
+            return child
+        status = 1
+        try:
+            status = run_executor(self._settings, self._clock, self._log, parent)
+        finally:
+            # Never back into the supervisor's frames, whatever went wrong.
+            os._exit(status)
+
+    def _watch(self, child: int) -> tuple[int, bool]:
+        """Return the exit status of the child, negative for a signal, and whether the driver is to stop."""
+        deadline_ns: int | None = None
+        while True:
+            found = signal.sigtimedwait(_WATCHED, 0.5)
+            ended, raw = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(raw), deadline_ns is not None
+            if found is not None and found.si_signo in (signal.SIGTERM, signal.SIGINT):
+                os.kill(child, signal.SIGTERM)
+                if deadline_ns is None:
+                    deadline_ns = self._clock.monotonic_ns() + int(STOP_S * 1e9)
+            if deadline_ns is not None and self._clock.monotonic_ns() > deadline_ns:
+                os.kill(child, signal.SIGKILL)
+
+    def _is_stopped_within(self, wait_s: float) -> bool:
+        """Wait; True as soon as a signal says that the driver is to stop."""
+        until_ns = self._clock.monotonic_ns() + int(wait_s * 1e9)
+        while (left_ns := until_ns - self._clock.monotonic_ns()) > 0:
+            found = signal.sigtimedwait(_WATCHED, left_ns / 1e9)
+            if found is not None and found.si_signo != signal.SIGCHLD:
+                return True
+        return False
+
+
+def run_executor(settings: Settings, clock: Clock, log: Lines, parent: int) -> int:
+    """Be the executor: one session, from start to end."""
+    kernel.die_with_parent(parent)
+    kernel.sharpen_sleep()
+    session = str(uuid.uuid4())
+    log = log.bind(session=session)
+    try:
+        plant = _plant(settings, log)
+        ring = RingWriter(
+            settings.ring, CAPACITY_MIN if plant is None else ring_capacity(plant), session
+        )
+        recorder = Recorder(ring, log)
+        memory = RunMemory(settings.run_state)
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        parts = Parts(
+            settings=settings,
+            clock=clock,
+            log=log,
+            recorder=recorder,
+            diary=Diary(memory, settings.run_open, recorder.last_record),
+            commands=Commands(settings.socket),
+            unit_random=random.SystemRandom().random,
+            signals_fd=wake_read,
+        )
+        executor = Executor(parts, session, ald.__version__)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        # A Ctrl-C reaches the whole group; the supervisor passes it on as SIGTERM.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: executor.stop("SIGTERM"))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+        executor.run(plant)
+    except AldError as error:
+        log.error("executor_failed", error=str(error))  # noqa: TRY400 -- for people
+        return 1
+    return 0
+
+
+def _plant(settings: Settings, log: Lines) -> Plant | None:
+    """Return the accepted configuration; a damaged one counts as none, and is sent anew by the operator."""
+    try:
+        return read_plant(settings.plant)
+    except CorruptRecordError as error:
+        log.error("plant_file_corrupt", error=str(error))  # noqa: TRY400 -- for people
+        return None

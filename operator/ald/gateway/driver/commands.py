@@ -1,0 +1,146 @@
+"""The driver's ear: a sequenced-packet socket on the memory volume, for the front and for a stop by hand.
+
+A message that is long while a run is on is looked at without being taken apart: decoding two megabytes takes longer than a
+valve may wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ald.errors import PeerError
+from ald.gateway import packets
+from ald.wire import DriverReply, DriverRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CLIENTS_MAX = 8
+"""Connections at a time; the front has one, and people by hand a few."""
+
+PACKETS_MAX = 16
+"""Packets taken from one client before the loop gets its turn again."""
+
+LONG_BYTES = 32_768
+"""A message longer than this is not decoded while a run is on."""
+
+_DECODER = msgspec.msgpack.Decoder(DriverRequest)
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+class _RunName(msgspec.Struct, frozen=True):
+    uid: str = ""
+
+
+class _OrderGlance(msgspec.Struct, frozen=True):
+    run: _RunName = _RunName()
+
+
+class _PushGlance(msgspec.Struct, frozen=True):
+    digest: str = ""
+
+
+class _RequestGlance(msgspec.Struct, frozen=True):
+    type: str = ""
+    order: _OrderGlance = _OrderGlance()
+    push: _PushGlance = _PushGlance()
+
+
+class Glance(msgspec.Struct, frozen=True):
+    """What a look at a long message shows: its id, and the uid or digest that it is about."""
+
+    id: int
+    request: _RequestGlance
+
+    @property
+    def subject(self) -> str:
+        """The uid of the run or the digest of the plant."""
+        return self.request.order.run.uid or self.request.push.digest
+
+
+_GLANCER = msgspec.msgpack.Decoder(Glance)
+
+
+class Commands:
+    """The listening socket and its clients, for a select loop."""
+
+    def __init__(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        self._listener = socket.socket(
+            socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        )
+        self._listener.bind(str(path))
+        # The front runs under the same group; nobody else shares the volume.
+        path.chmod(0o660)
+        self._listener.listen(CLIENTS_MAX)
+        self._clients: dict[int, tuple[socket.socket, packets.Joiner]] = {}
+
+    def filenos(self) -> list[int]:
+        """Return what to poll for reading."""
+        return [self._listener.fileno(), *self._clients]
+
+    def serve(
+        self,
+        ready: list[int],
+        answer: Callable[[DriverRequest], DriverReply],
+        glanced: Callable[[Glance], DriverReply] | None,
+    ) -> None:
+        """Answer what came in on the ready descriptors; `glanced` answers long messages, None while there is no run."""
+        if self._listener.fileno() in ready:
+            self._accept()
+        for number in ready:
+            if number in self._clients:
+                try:
+                    self._receive(number, answer, glanced)
+                except (OSError, PeerError, msgspec.DecodeError):
+                    # Whoever speaks nonsense or is gone is not spoken to any more.
+                    self._drop(number)
+
+    def close(self) -> None:
+        """End all connections."""
+        for number in list(self._clients):
+            self._drop(number)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            client, _ = self._listener.accept()
+            client.setblocking(False)  # noqa: FBT003 -- the standard library's signature
+            if len(self._clients) >= CLIENTS_MAX:
+                client.close()
+                return
+            self._clients[client.fileno()] = (client, packets.Joiner())
+
+    def _receive(
+        self,
+        number: int,
+        answer: Callable[[DriverRequest], DriverReply],
+        glanced: Callable[[Glance], DriverReply] | None,
+    ) -> None:
+        client, joiner = self._clients[number]
+        for _ in range(PACKETS_MAX):
+            try:
+                packet = client.recv(packets.PACKET_BYTES_MAX)
+            except BlockingIOError:
+                return
+            if not packet:
+                self._drop(number)
+                return
+            message = joiner.add(packet)
+            if message is None:
+                continue
+            if glanced is not None and len(message) > LONG_BYTES:
+                reply = glanced(_GLANCER.decode(message))
+            else:
+                reply = answer(_DECODER.decode(message))
+            for part in packets.split(_ENCODER.encode(reply)):
+                client.send(part)
+
+    def _drop(self, number: int) -> None:
+        client, _ = self._clients.pop(number)
+        client.close()

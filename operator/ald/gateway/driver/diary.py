@@ -1,0 +1,77 @@
+"""Keeps, around every step of the engine, what the next executor would need if this one died in the middle of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ald.engine.effects import Effect, Journal
+from ald.engine.inputs import OpenRun
+from ald.engine.state import Pulsing, State
+from ald.engine.trace import open_run
+from ald.gateway.driver.files import read_open_run, write_open_run
+from ald.gateway.driver.memory import Remembered, RunMemory
+from ald.records.event import Event, RunEnded, RunStarted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Diary:
+    """The run that is on: to the leaf in memory, and as a bare fact on the volume that outlives the pod."""
+
+    def __init__(self, memory: RunMemory, run_open: Path, last_record: int) -> None:
+        """Raises CorruptRecordError when what the volume holds is damaged."""
+        self._memory = memory
+        self._run_open = run_open
+        self._begins_at = 0
+        if memory.is_blank:
+            self.found = read_open_run(run_open)
+        else:
+            self.found = memory.open_run(last_record)
+
+    def before(self, was: State, now: State, effects: tuple[Effect, ...], last_record: int) -> None:
+        """Remember what the effects are about to make true; call it before they are carried out."""
+        started = _place(effects, RunStarted)
+        ended = _place(effects, RunEnded)
+        present = open_run(now)
+        if started and present is not None:
+            self._begins_at = last_record + started
+            write_open_run(self._run_open, present)
+        if ended:
+            self._remember(open_run(was) or self.found, ends_at=last_record + ended)
+        elif present is not None and (_tells(effects) or _was_sent(was, now)):
+            self._remember(present, ends_at=0)
+
+    def after(self, effects: tuple[Effect, ...]) -> None:
+        """Forget a run whose end is on record by now."""
+        if _place(effects, RunEnded):
+            self.found = None
+            self._begins_at = 0
+            self._memory.remember(Remembered(run=None))
+            write_open_run(self._run_open, None)
+
+    def close(self) -> None:
+        """Leave everything to the next executor."""
+        self._memory.close()
+
+    def _remember(self, run: OpenRun | None, ends_at: int) -> None:
+        self._memory.remember(Remembered(run=run, begins_at=self._begins_at, ends_at=ends_at))
+
+
+def _place(effects: tuple[Effect, ...], kind: type[Event]) -> int:
+    """Return which of the events among the effects, from 1, is of this kind; 0 for none."""
+    events = [effect.event for effect in effects if isinstance(effect, Journal)]
+    return next((i for i, event in enumerate(events, 1) if isinstance(event, kind)), 0)
+
+
+def _tells(effects: tuple[Effect, ...]) -> bool:
+    return any(isinstance(effect, Journal) for effect in effects)
+
+
+def _was_sent(was: State, now: State) -> bool:
+    """Tell whether an opening edge has left in this step."""
+    phase = now.run.phase if now.run is not None else None
+    if not isinstance(phase, Pulsing) or not phase.opened_sent_ns:
+        return False
+    before = was.run.phase if was.run is not None else None
+    return isinstance(before, Pulsing) and not before.opened_sent_ns

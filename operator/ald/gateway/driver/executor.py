@@ -1,0 +1,360 @@
+"""The executor: one thread, one select loop, absolute deadlines. It decides nothing; the engine does."""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ald.engine import status, wake
+from ald.engine.effects import CancelWrites, Effect, Exit, Journal, UsePlant, Write
+from ald.engine.inputs import (
+    AbortAsked,
+    ClockStep,
+    Input,
+    RecordRoom,
+    Scanned,
+    ShutdownAsked,
+    Started,
+    Tick,
+)
+from ald.engine.state import State
+from ald.engine.step import step
+from ald.errors import InvalidInputError, RefusedError
+from ald.gateway.driver import alive, requests
+from ald.gateway.driver.commands import Commands, Glance
+from ald.gateway.driver.diary import Diary
+from ald.gateway.driver.files import write_plant
+from ald.gateway.driver.recorder import Recorder
+from ald.gateway.driver.settings import Settings
+from ald.gateway.driver.station import Station
+from ald.gateway.driver.wallclock import WallClock
+from ald.gateway.ring import ring_capacity
+from ald.kit.clock import Clock
+from ald.kit.lines import Lines
+from ald.plant.model import Plant, digest
+from ald.records.event import (
+    Event,
+    LinkChanged,
+    PulseOpening,
+    RunEnded,
+    RunOutcome,
+    SafeStateReached,
+    SessionEnded,
+    SessionStarted,
+    StateChanged,
+)
+from ald.wire import DriverReply, DriverRequest, DriverStatus, ErrorReply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SPIN_NS = 300_000
+"""Before a valve edge the loop sleeps up to here, and turns on the spot for the rest: a sleep ends late by up to this."""
+
+SLEEP_NS_MAX = 250_000_000
+"""Longest sleep: the signs of life and the clocks want to be looked at."""
+
+QUIET_NS = 50_000_000
+"""Garbage is collected, and the clocks are looked at, only when no edge is due for this long."""
+
+SIGNALS_MAX = 64
+"""Marks of signals taken from their pipe at once."""
+
+ROUNDS_MAX = 100
+"""Rounds of news before the loop goes on to other things."""
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What the executor works with; put together by `ald.gateway.driver.app`."""
+
+    settings: Settings
+    clock: Clock
+    log: Lines
+    recorder: Recorder
+    diary: Diary
+    commands: Commands
+    unit_random: Callable[[], float]
+    signals_fd: int
+
+
+class Executor:
+    """Runs one session from its start to `Exit`."""
+
+    def __init__(self, parts: Parts, session: str, version: str) -> None:
+        self._parts = parts
+        self._session = session
+        self._version = version
+        self._wall = WallClock(parts.clock)
+        self._state = State()
+        self._station: Station | None = None
+        self._is_over = False
+        self._chores_ns = 0
+        self._stop_reason = ""
+
+    def stop(self, reason: str) -> None:
+        """End in good order; safe to call from a signal handler."""
+        self._stop_reason = reason
+
+    def run(self, plant: Plant | None) -> None:
+        """Work until the engine says that everything is settled."""
+        parts = self._parts
+        if plant is not None:
+            self._station = self._station_of(plant)
+        self._give(
+            Started(
+                at_ns=parts.clock.monotonic_ns(),
+                session=self._session,
+                version=self._version,
+                wall_offset_ns=self._wall.offset_ns,
+                plant=plant if self._station is not None else None,
+                open_run=parts.diary.found,
+            )
+        )
+        # What is there now stays; only what comes later is looked through for garbage.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        while not self._is_over:
+            self._turn()
+        self._finish()
+
+    def _turn(self) -> None:
+        """One round: wait for whatever comes first, then serve it."""
+        clock = self._parts.clock
+        ready = self._wait()
+        now_ns = clock.monotonic_ns()
+        if self._parts.signals_fd in ready[0]:
+            os.read(self._parts.signals_fd, SIGNALS_MAX)
+        if self._station is not None:
+            number = self._station.fileno()
+            if number in ready[0]:
+                self._station.receive(now_ns)
+            if number in ready[1]:
+                self._station.transmit(now_ns)
+        self._news()
+        self._tick()
+        if self._station is not None:
+            edge_ns = wake.edge_ns(self._state)
+            self._station.work(clock.monotonic_ns(), edge_ns)
+            self._news()
+        if ready[0]:
+            self._parts.commands.serve(
+                ready[0], self._answer, self._glanced if self._state.run is not None else None
+            )
+        self._do_chores()
+
+    # Waiting.
+
+    def _wait(self) -> tuple[list[int], list[int]]:
+        """Sleep until something comes in or is due; before a valve edge turn on the spot."""
+        clock, parts = self._parts.clock, self._parts
+        now_ns = clock.monotonic_ns()
+        due_ns = wake.wake_ns(self._state)
+        edge_ns = wake.edge_ns(self._state)
+        until_ns = now_ns + SLEEP_NS_MAX
+        if due_ns is not None:
+            until_ns = min(until_ns, due_ns)
+        if self._station is not None:
+            until_ns = min(until_ns, self._station.wake_ns(now_ns, edge_ns))
+        is_edge = edge_ns is not None and due_ns == edge_ns and edge_ns - until_ns < SPIN_NS
+        reading = [parts.signals_fd, *parts.commands.filenos()]
+        writing: list[int] = []
+        number = self._station.fileno() if self._station is not None else None
+        if self._station is not None and number is not None:
+            reading.append(number)
+            if self._station.wants_write():
+                writing.append(number)
+        sleep_ns = until_ns - now_ns - (SPIN_NS if is_edge else 0)
+        came, takes, _ = select.select(reading, writing, [], max(0, sleep_ns) / 1e9)
+        if is_edge and not came and not takes and edge_ns is not None:
+            while clock.monotonic_ns() < edge_ns:
+                pass
+        return came, takes
+
+    # The engine.
+
+    def _tick(self) -> None:
+        """Tell the engine the time, as often as something is due."""
+        for _ in range(ROUNDS_MAX):
+            due_ns = wake.wake_ns(self._state)
+            now_ns = self._parts.clock.monotonic_ns()
+            if due_ns is None or due_ns > now_ns:
+                return
+            self._give(Tick(at_ns=now_ns))
+
+    def _news(self) -> None:
+        """Tell the engine what the link has to say, and what that brings about, until there is nothing more."""
+        for _ in range(ROUNDS_MAX):
+            station = self._station
+            if station is None:
+                return
+            run = self._state.run.identity.uid if self._state.run is not None else ""
+            inputs = list(station.news(run, self._wall.offset_ns))
+            if not inputs:
+                return
+            for given in inputs:
+                if isinstance(given, Scanned):
+                    self._parts.recorder.scan(given.scan)
+                if station is self._station:
+                    self._give(given)
+
+    def _give(self, given: Input) -> None:
+        """Hand one input to the engine and carry out what it wants.
+
+        Raises:
+            RefusedError: the engine refuses a request.
+        """
+        was = self._state
+        now, effects = step(was, given)
+        self._state = now
+        parts = self._parts
+        if effects or now.run is not None:
+            parts.diary.before(was, now, effects, parts.recorder.last_record)
+        is_recorded = self._carry_out(effects)
+        parts.diary.after(effects)
+        if self._station is not None and effects:
+            self._station.flush(parts.clock.monotonic_ns())
+        if not is_recorded:
+            self._give(
+                AbortAsked(
+                    at_ns=given.at_ns,
+                    uid="",
+                    by="driver",
+                    reason="a pulse could not be put on record: the ring is full",
+                    outcome=RunOutcome.STEP_FAILED,
+                )
+            )
+
+    def _carry_out(self, effects: tuple[Effect, ...]) -> bool:
+        """Do what the engine wants, in its order; False when a pulse found no room on record and was not begun."""
+        for effect in effects:
+            match effect:
+                case Write():
+                    assert self._station is not None, "a write needs a plant"
+                    self._station.write(effect, self._parts.clock.monotonic_ns())
+                case Journal(event=event):
+                    is_recorded = self._parts.recorder.event(event)
+                    self._log_event(event)
+                    if not is_recorded and isinstance(event, PulseOpening):
+                        return False
+                case CancelWrites(lane=lane):
+                    if self._station is not None:
+                        self._station.cancel(lane)
+                case UsePlant(plant=plant):
+                    self._use(plant)
+                case Exit():
+                    self._is_over = True
+        return True
+
+    def _log_event(self, event: Event) -> None:
+        """Say on stdout what people look for there; the record has everything."""
+        match event:
+            case StateChanged():
+                self._parts.log.info(
+                    "state_changed",
+                    state=event.state.value,
+                    previous=event.previous.value,
+                    reason=event.reason,
+                    message=event.message,
+                    run=event.run,
+                )
+            case RunEnded():
+                self._parts.log.info(
+                    "run_ended",
+                    run=event.run,
+                    outcome=event.outcome.value,
+                    message=event.message,
+                    pulses=event.pulses,
+                    worst_error_ns=event.worst_error_ns,
+                )
+            case SessionStarted() | SessionEnded() | LinkChanged() | SafeStateReached():
+                self._parts.log.info("record", what=event)
+            case _:
+                self._parts.log.debug("record", what=event)
+
+    def _use(self, plant: Plant) -> None:
+        """Keep a new plant on the volume and connect to its PLC."""
+        write_plant(self._parts.settings.plant, plant)
+        if self._station is not None:
+            self._station.close()
+        self._station = self._station_of(plant)
+
+    def _station_of(self, plant: Plant) -> Station | None:
+        parts = self._parts
+        parts.recorder.grow(ring_capacity(plant))
+        try:
+            return Station(plant, digest(plant), parts.clock, parts.unit_random)
+        except InvalidInputError as error:
+            parts.log.error("plant_unreadable", error=str(error))  # noqa: TRY400 -- for people
+            return None
+
+    # Requests.
+
+    def _answer(self, request: DriverRequest) -> DriverReply:
+        """Do what was asked, and say how things stand after it or why not."""
+        now_ns = self._parts.clock.monotonic_ns()
+        error: ErrorReply | None = None
+        try:
+            given = requests.input_of(request, now_ns)
+            if given is not None:
+                self._give(given)
+        except RefusedError as refused:
+            error = ErrorReply(reason=refused.reason, message=str(refused))
+        except InvalidInputError as invalid:
+            error = requests.invalid(invalid)
+        return DriverReply(id=request.id, status=self._status(), error=error)
+
+    def _glanced(self, glance: Glance) -> DriverReply:
+        """Answer a long message while a run is on: fine when it brings nothing new, refused otherwise."""
+        state = self._state
+        known = (state.plant_digest, state.run.identity.uid if state.run is not None else "")
+        error = None
+        if glance.subject not in known:
+            error = ErrorReply(
+                reason="RunActive", message="a run is on; try again when it has ended"
+            )
+        return DriverReply(id=glance.id, status=self._status(), error=error)
+
+    def _status(self) -> DriverStatus:
+        station, offset_ns = self._station, self._wall.offset_ns
+        return status.driver_status(
+            self._state,
+            requests.NO_LINK if station is None else station.link_status(offset_ns),
+            requests.NO_SCAN if station is None else station.scan_status(),
+        )
+
+    # Chores.
+
+    def _do_chores(self) -> None:
+        """Signs of life, clocks, room on record, garbage: a few times a second, and never near an edge."""
+        now_ns = self._parts.clock.monotonic_ns()
+        if self._stop_reason:
+            reason, self._stop_reason = self._stop_reason, ""
+            self._give(ShutdownAsked(at_ns=now_ns, reason=reason))
+        edge_ns = wake.edge_ns(self._state)
+        is_quiet = edge_ns is None or edge_ns - now_ns > QUIET_NS
+        overdue_ns = now_ns - self._chores_ns - SLEEP_NS_MAX
+        if overdue_ns < 0 or not (is_quiet or overdue_ns > 4 * SLEEP_NS_MAX):
+            return
+        self._chores_ns = now_ns
+        alive.stamp(self._parts.settings.alive, now_ns)
+        step_ns = self._wall.step_ns()
+        if step_ns:
+            self._give(ClockStep(at_ns=now_ns, step_ns=step_ns))
+        if self._parts.recorder.check_room():
+            self._give(RecordRoom(at_ns=now_ns, ok=self._parts.recorder.has_room))
+        if is_quiet:
+            # A whole collection takes milliseconds, so it waits until no run is on.
+            gc.collect(0 if self._state.run is not None else 1)
+
+    def _finish(self) -> None:
+        """Leave PLC, socket and files."""
+        if self._station is not None:
+            self._station.close()
+        self._parts.commands.close()
+        self._parts.diary.close()
+        self._parts.recorder.close()

@@ -1,0 +1,89 @@
+"""The driver's small files on the volume: checked when they are read, replaced whole when they are written.
+
+offset  size  field
+0     8  magic and version
+8     4  CRC-32 of the payload, little-endian
+12     4  payload bytes n, little-endian
+16     n  payload, MessagePack
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from ald.engine.inputs import OpenRun
+from ald.errors import CorruptRecordError
+from ald.plant.model import Plant
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_HEADER = struct.Struct("<8sII")
+_PLANT = b"ALDPLNT1"
+_RUN = b"ALDRUNO1"
+_Kind = TypeVar("_Kind", Plant, OpenRun)
+
+
+def read_plant(path: Path) -> Plant | None:
+    """Return the accepted configuration, None when there is none yet.
+
+    Raises:
+        CorruptRecordError: the file is not what was written.
+    """
+    return _read(path, _PLANT, Plant)
+
+
+def write_plant(path: Path, plant: Plant) -> None:
+    """Keep the accepted configuration for good."""
+    _write(path, _PLANT, msgspec.msgpack.encode(plant), is_synced=True)
+
+
+def read_open_run(path: Path) -> OpenRun | None:
+    """Return the run that was on when the file was last written, None for none.
+
+    Raises:
+        CorruptRecordError: the file is not what was written.
+    """
+    return _read(path, _RUN, OpenRun)
+
+
+def write_open_run(path: Path, run: OpenRun | None) -> None:
+    """Keep which run is on, beyond the life of the pod though not of the host: nothing here waits for a disk."""
+    if run is None:
+        path.unlink(missing_ok=True)
+    else:
+        _write(path, _RUN, msgspec.msgpack.encode(run), is_synced=False)
+
+
+def _read(path: Path, magic: bytes, kind: type[_Kind]) -> _Kind | None:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    payload = data[_HEADER.size :]
+    is_whole = len(data) >= _HEADER.size and _HEADER.unpack_from(data) == (
+        magic,
+        zlib.crc32(payload),
+        len(payload),
+    )
+    if not is_whole:
+        raise CorruptRecordError(f"{path} is damaged; remove it, and it will be sent anew")
+    try:
+        return msgspec.msgpack.decode(payload, type=kind)
+    except msgspec.DecodeError as error:
+        raise CorruptRecordError(f"{path} is of another version: {error}; remove it") from error
+
+
+def _write(path: Path, magic: bytes, payload: bytes, *, is_synced: bool) -> None:
+    new = path.with_name(path.name + ".new")
+    with new.open("wb") as file:
+        file.write(_HEADER.pack(magic, zlib.crc32(payload), len(payload)) + payload)
+        file.flush()
+        if is_synced:
+            os.fsync(file.fileno())
+    new.rename(path)

@@ -1,0 +1,71 @@
+"""Where events and scans go: the ring. Events come first; when the reader is away for long, scans make room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ald.errors import RingFullError
+from ald.gateway.ring import EVENT, SCAN, RingWriter
+from ald.records.event import Event, encode_event
+from ald.records.scan import Scan, encode_scan
+
+if TYPE_CHECKING:
+    from ald.kit.lines import Lines
+
+FULL_SHARE = 0.9
+"""From here on scans are dropped, and the rest is kept for events."""
+
+ROOM_SHARE = 0.7
+"""Down to here the reader must have come before there counts as room again."""
+
+
+class Recorder:
+    """The writer's side of the ring, with its counts."""
+
+    def __init__(self, ring: RingWriter, log: Lines) -> None:
+        self._ring = ring
+        self._log = log
+        self._wanted_bytes = 0
+        self.has_room = True
+        self.dropped_scans = 0
+
+    @property
+    def last_record(self) -> int:
+        """Sequence of the last record in the ring."""
+        return self._ring.sequence
+
+    def event(self, event: Event) -> bool:
+        """Put an event on record; False when there is no room even for that."""
+        try:
+            self._ring.append(EVENT, encode_event(event))
+        except RingFullError as error:
+            self._log.error("event_lost", kind=type(event).__name__, error=str(error))
+            return False
+        return True
+
+    def scan(self, scan: Scan) -> None:
+        """Put a scan on record, unless the room is kept for events."""
+        if not self.has_room:
+            self.dropped_scans += 1
+            return
+        try:
+            self._ring.append(SCAN, encode_scan(scan))
+        except RingFullError:
+            self.dropped_scans += 1
+
+    def check_room(self) -> bool:
+        """Look at how full the ring is; True when `has_room` changed."""
+        if self._wanted_bytes and self._ring.grow(self._wanted_bytes):
+            self._wanted_bytes = 0
+        share = self._ring.used / self._ring.capacity
+        had_room = self.has_room
+        self.has_room = share < (FULL_SHARE if had_room else ROOM_SHARE)
+        return self.has_room is not had_room
+
+    def grow(self, capacity_bytes: int) -> None:
+        """Have the ring hold this much as soon as the reader has emptied it."""
+        self._wanted_bytes = capacity_bytes
+
+    def close(self) -> None:
+        """Leave the ring to the reader."""
+        self._ring.close()

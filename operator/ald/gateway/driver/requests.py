@@ -1,0 +1,71 @@
+"""Requests from the socket as inputs of the engine."""
+
+from __future__ import annotations
+
+from ald.engine.inputs import AbortAsked, ClearAsked, Input, PlantGiven, RunGiven
+from ald.errors import InvalidInputError, RefusedError
+from ald.plc.plan import plan_reads
+from ald.wire import (
+    PROTOCOL,
+    AbortRun,
+    Clear,
+    DriverRequest,
+    ErrorReply,
+    GetStatus,
+    LinkStatus,
+    LoadPlant,
+    ScanStatus,
+    StartRun,
+)
+
+NO_LINK = LinkStatus(
+    connected=False,
+    message="no configuration, so there is no PLC to connect to",
+    since_wall_ns=0,
+    requests=0,
+    timeouts=0,
+    reconnects=0,
+    worst_valve_wait_ns=0,
+)
+NO_SCAN = ScanStatus(sequence=0, wall_ns=0, late=0, missed=0, bad_signals=0)
+
+
+def input_of(request: DriverRequest, now_ns: int) -> Input | None:
+    """Return what the engine is to be told, None where only the status is asked for.
+
+    Raises:
+        RefusedError: the sender speaks another version.
+        InvalidInputError: the plant holds signals that no request can read.
+    """
+    match request.request:
+        case LoadPlant(push=push, confirmed=confirmed):
+            _check(push.protocol)
+            plan_reads(push.plant)
+            return PlantGiven(
+                at_ns=now_ns, plant=push.plant, plant_digest=push.digest, confirmed=confirmed
+            )
+        case StartRun(order=order):
+            _check(order.protocol)
+            return RunGiven(at_ns=now_ns, order=order)
+        case AbortRun(uid=uid, order=order):
+            return AbortAsked(at_ns=now_ns, uid=uid, by=order.by, reason=order.reason)
+        case Clear(order=order):
+            return ClearAsked(at_ns=now_ns, by=order.by, comment=order.comment)
+        case GetStatus():
+            return None
+
+
+def invalid(error: InvalidInputError) -> ErrorReply:
+    """Return the answer to a request whose content breaks rules."""
+    return ErrorReply(
+        reason="Invalid",
+        message="the configuration cannot be used",
+        violations=tuple(str(violation) for violation in error.violations),
+    )
+
+
+def _check(protocol: int) -> None:
+    if protocol != PROTOCOL:
+        raise RefusedError(
+            "Protocol", f"this driver speaks version {PROTOCOL}, the request version {protocol}"
+        )

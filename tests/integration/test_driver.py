@@ -1,0 +1,252 @@
+"""The driver as a process against the simulated PLC, whose trace is the witness for every valve."""
+
+import os
+import signal
+import time
+import uuid
+
+import pytest
+
+from ald.plant.model import digest
+from ald.program import model as program
+from ald.program.model import Estimate, Program
+from ald.records.event import (
+    MachineState,
+    PulseDone,
+    RunEnded,
+    RunIdentity,
+    RunOutcome,
+    RunStarted,
+    SafeStateReached,
+    SessionEnded,
+    SessionStarted,
+    StepStarted,
+    WriteOutcome,
+)
+from ald.wire import PROTOCOL, RunOrder
+from fixtures.driver import plant_of
+from fixtures.wait import eventually
+
+pytestmark = pytest.mark.integration
+
+MS = 1_000_000
+
+
+def valve(name, open_ms):
+    return program.Pulse(path="p", name=name, valve=name, open_ns=open_ms * MS)
+
+
+def purge(ms, flow=20.0):
+    return program.Purge(path="p", name="purge", gas="N2", flow=flow, duration_ns=ms * MS)
+
+
+def flow(value):
+    return program.Set(path="p", name="flow", gas="N2", value=value)
+
+
+def looped(count, *body):
+    """The flow, a purge, and `count` times the body."""
+    begin = 2
+    return (
+        flow(20.0),
+        purge(500),
+        program.Loop(path="p", name="loop", count=count, depth=0, end=begin + len(body) + 1),
+        *body,
+        program.EndLoop(begin=begin),
+    )
+
+
+CYCLE = (valve("tma", 40), purge(300), valve("water", 25), purge(300))
+LONG = (valve("tma", 400), purge(300), valve("water", 400), purge(300))
+
+
+def order_of(plant, instructions, leaves=0, uid=None):
+    made = Program(
+        recipe="r",
+        recipe_uid="x",
+        recipe_generation=1,
+        plant_digest=digest(plant),
+        inputs={},
+        instructions=instructions,
+        cleanup=len(instructions),
+        estimate=Estimate(leaves=leaves, minimum_ns=0, maximum_ns=0, openings={}),
+        separations=(),
+    )
+    return RunOrder(
+        protocol=PROTOCOL,
+        run=RunIdentity(namespace="lab", name="run", uid=uid or str(uuid.uuid4())),
+        recipe_source="{}",
+        program=made,
+        program_digest=program.digest(made),
+    )
+
+
+@pytest.fixture
+def bench(simulator, start_driver):
+    """A driver that is Idle on a simulator: (driver, simulator, plant)."""
+    driver = start_driver()
+    plant = plant_of(simulator.machine_file, simulator.port)
+    assert driver.load(plant).error is None
+    idle(driver)
+    simulator.reset_trace()
+    return driver, simulator, plant
+
+
+def idle(driver):
+    driver.reaches(MachineState.IDLE)
+    eventually(lambda: driver.status().watchdog and driver.status().scan.sequence > 0, within_s=10)
+
+
+def test_a_run_opens_at_the_plc_what_its_record_says(bench):
+    driver, simulator, plant = bench
+    reply = driver.run(order_of(plant, looped(10, *CYCLE), 42))
+    assert reply.error is None
+    (ended,) = driver.wait_for(RunEnded)
+    assert ended.outcome is RunOutcome.COMPLETED, ended.message
+    assert ended.leaves_done == 42
+    pulses = driver.of(PulseDone)
+    opened = [e for e in simulator.trace() if e["state"] and e["valve"]]
+    assert [e["valve"] for e in opened] == [p.valve for p in pulses] == ["tma", "water"] * 10
+    assert simulator.overlaps() == []
+    status = driver.status()
+    assert status.run is not None
+    assert (status.run.leaves_done, status.run.pulses) == (42, 20)
+    assert status.state is MachineState.IDLE
+
+
+def test_widths_at_the_plc_are_those_on_record(bench):
+    driver, simulator, plant = bench
+    driver.run(order_of(plant, looped(20, *CYCLE), 82))
+    driver.wait_for(RunEnded)
+    edges = [e for e in simulator.trace() if e["valve"]]
+    witnessed = [
+        closed["received_ns"] - opened["received_ns"]
+        for opened, closed in zip(edges[::2], edges[1::2], strict=True)
+    ]
+    pulses = driver.of(PulseDone)
+    for pulse, width_ns in zip(pulses, witnessed, strict=True):
+        assert abs(width_ns - (pulse.closed_sent_ns - pulse.opened_sent_ns)) < 2 * MS
+    errors = sorted(abs(p.error_ns) for p in pulses)
+    # Half of them within half a millisecond, even on a machine that does other things as well.
+    assert errors[len(errors) // 2] < MS // 2, errors
+
+
+def test_an_abort_shuts_the_valves_within_a_second_and_the_next_run_starts(bench):
+    driver, simulator, plant = bench
+    driver.run(order_of(plant, looped(100, *LONG)))
+    eventually(lambda: bool(simulator.state()["open_valves"]), within_s=10)
+    driver.abort()
+    asked_ns = time.monotonic_ns()
+    (ended,) = driver.wait_for(RunEnded)
+    assert ended.outcome is RunOutcome.ABORTED
+    assert ended.by == "tester"
+    closed = [e for e in simulator.trace() if not e["state"]][-1]
+    assert closed["effective_ns"] - asked_ns < 1_000 * MS
+    assert not simulator.state()["open_valves"]
+    assert driver.reaches(MachineState.IDLE).safe_confirmed
+    driver.run(order_of(plant, looped(1, *CYCLE)))
+    assert driver.wait_for(RunEnded, 2)[1].outcome is RunOutcome.COMPLETED
+
+
+@pytest.mark.requirement("INT-12")
+def test_killed_five_times_in_a_row_the_valves_shut_within_two_seconds_and_each_run_ends(bench):
+    driver, simulator, plant = bench
+    for time_of_kill in range(5):
+        driver.run(order_of(plant, looped(100, *LONG), 402))
+        eventually(lambda: bool(simulator.state()["open_valves"]), within_s=10)
+        killed_ns = time.monotonic_ns()
+        driver.kill_executor()
+        ended = driver.wait_for(RunEnded, time_of_kill + 1, within_s=10)[-1]
+        assert ended.outcome is RunOutcome.GATEWAY_RESTARTED
+        eventually(lambda: not simulator.state()["open_valves"], within_s=5)
+        closed = [e for e in simulator.trace() if e["valve"] and not e["state"]][-1]
+        assert closed["effective_ns"] - killed_ns < 2_000 * MS
+        assert closed["cause"] == "write"
+        # The record says exactly how far it had come.
+        last = driver.of(StepStarted)[-1]
+        assert f"number {last.ordinal}" in ended.message
+        status = driver.reaches(MachineState.STOPPED)
+        assert status.run is not None
+        assert status.run.outcome is RunOutcome.GATEWAY_RESTARTED
+        assert not status.plant_confirmed
+        assert driver.load(plant).error is None
+        idle(driver)
+    assert len(driver.of(RunStarted)) == len(driver.of(RunEnded)) == 5
+    assert len(driver.of(SessionStarted)) == 6
+    assert all(s.confirmed for s in driver.of(SafeStateReached))
+    cut = [p for p in driver.of(PulseDone) if p.outcome is WriteOutcome.UNKNOWN]
+    assert len(cut) == 5
+
+
+def test_killed_when_idle_it_closes_the_valves_and_leaves_the_rest_as_it_is(bench):
+    driver, simulator, plant = bench
+    driver.run(order_of(plant, (flow(37.0),)))
+    driver.wait_for(RunEnded)
+    simulator.force(**{"valve.spare": 1})
+    driver.kill_executor()
+    driver.wait_for(SessionStarted, 2)
+    eventually(lambda: not simulator.state()["open_valves"], within_s=5)
+    assert simulator.state()["values"]["mfc-1.flow-set"] == pytest.approx(37.0)
+    assert len(driver.of(RunEnded)) == 1
+
+
+def test_sigterm_ends_the_run_makes_the_machine_safe_and_is_the_last_record(bench):
+    driver, simulator, plant = bench
+    driver.run(order_of(plant, looped(100, *LONG)))
+    eventually(lambda: bool(simulator.state()["open_valves"]), within_s=10)
+    os.kill(driver.supervisor_pid, signal.SIGTERM)
+    driver.wait_for(SessionEnded)
+    assert driver.of(RunEnded)[-1].outcome is RunOutcome.SHUTDOWN
+    assert not simulator.state()["open_valves"]
+    assert isinstance(driver.drain().events[-1], SessionEnded)
+
+
+def test_a_plc_that_goes_away_ends_the_run_and_a_new_connection_makes_it_safe_first(bench):
+    driver, simulator, plant = bench
+    driver.run(order_of(plant, looped(100, *LONG)))
+    eventually(lambda: bool(simulator.state()["open_valves"]), within_s=10)
+    simulator.faults(drop=True)
+    (ended,) = driver.wait_for(RunEnded)
+    assert ended.outcome is RunOutcome.LINK_LOST
+    driver.reaches(MachineState.IDLE, within_s=15)
+    assert not simulator.state()["open_valves"]
+
+
+def test_an_unreachable_plc_latches_aborted_until_somebody_clears_it(bench):
+    driver, simulator, plant = bench
+    driver.run(order_of(plant, looped(100, *LONG)))
+    eventually(lambda: bool(simulator.state()["open_valves"]), within_s=10)
+    simulator.kill()
+    driver.wait_for(RunEnded)
+    driver.reaches(MachineState.ABORTED, within_s=15)
+    simulator.start()
+    eventually(lambda: driver.status().safe_confirmed, within_s=15)
+    assert driver.status().state is MachineState.ABORTED
+    assert driver.clear().error is None
+    idle(driver)
+
+
+def test_in_mode_observe_nothing_is_written_and_no_run_is_taken(start_simulator, start_driver):
+    from fixtures.simulator import machine
+
+    simulator = start_simulator(machine(mode="Observe"))
+    driver = start_driver()
+    plant = plant_of(simulator.machine_file, simulator.port)
+    driver.load(plant)
+    eventually(lambda: driver.status().scan.sequence > 3, within_s=10)
+    reply = driver.run(order_of(plant, (flow(20.0),)))
+    assert reply.error is not None
+    assert reply.error.reason == "ObserveMode"
+    assert not {int(f) for f in simulator.state()["requests"]} & {5, 6, 15, 16}
+
+
+def test_the_probe_says_whether_the_loop_turns(bench):
+    driver, _, _ = bench
+    assert driver.probe() == 0
+    pid = driver.executor_pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        eventually(lambda: driver.probe() == 1, within_s=15)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    eventually(lambda: driver.probe() == 0, within_s=15)
