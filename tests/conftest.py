@@ -16,6 +16,7 @@ pytest_plugins = [
     "fixtures.controller",
     "fixtures.system",
     "fixtures.simulator",
+    "fixtures.driver",
 ]
 
 ROOT = Path(__file__).parent.parent
