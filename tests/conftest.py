@@ -16,7 +16,7 @@ pytest_plugins = [
     "fixtures.controller",
     "fixtures.system",
     "fixtures.simulator",
-    "fixtures.driver",
+    "fixtures.driver_process",
 ]
 
 ROOT = Path(__file__).parent.parent

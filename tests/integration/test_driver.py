@@ -24,7 +24,7 @@ from ald.records.event import (
     WriteOutcome,
 )
 from ald.wire import PROTOCOL, RunOrder
-from fixtures.driver import plant_of
+from fixtures.driver_process import plant_of
 from fixtures.wait import eventually
 
 pytestmark = pytest.mark.integration
