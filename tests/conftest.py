@@ -1,5 +1,6 @@
 """Fixture modules, deterministic property tests, and the check of requirement ids."""
 
+import asyncio
 import functools
 from pathlib import Path
 
@@ -16,10 +17,14 @@ pytest_plugins = [
     "fixtures.controller",
     "fixtures.system",
     "fixtures.simulator",
+    "fixtures.logger",
     "fixtures.driver_process",
 ]
 
 ROOT = Path(__file__).parent.parent
+
+# looptime asks for a loop before every test, and until one was set or refused asyncio makes one that nobody closes.
+asyncio.set_event_loop(None)
 
 # The same examples in every run: a red build is a change in the code, never bad luck.
 hypothesis.configuration.set_hypothesis_home_dir(ROOT / ".cache" / "hypothesis")
