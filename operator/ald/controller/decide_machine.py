@@ -8,13 +8,17 @@ from ald.controller.apply import Document
 from ald.controller.conditions import Fact, bounded, conditions, listed, rfc3339
 from ald.controller.views import BUSY, Situation
 from ald.controller.world import generation, is_deleting
-from ald.plant.model import Mode
+from ald.plant.model import Mode, Plant
 from ald.records.event import MachineState
 from ald.wire import DriverStatus
 
 VOLATILE = frozenset({"lastScan"})
 """Fields of the status that change with every scan and matter to nobody at once."""
 
+NO_WATCHDOG = (
+    "Runs are refused without a heartbeat, with which the PLC notices that the gateway is gone:"
+    " declare spec.heartbeat, or set spec.allowWithoutWatchdog: true."
+)
 _STATES = {MachineState.COMPLETING: "Execute"}
 """The cleanup steps are a part of executing, for people."""
 
@@ -118,6 +122,7 @@ def _obstacles(situation: Situation) -> list[tuple[str, str, str]]:
     if driver is None:
         return [*found, ("False", "GatewayStarting", "The gateway's driver does not answer yet.")]
     problem = "" if reach.status.journal_ok else "RecordingFailed"
+    observes = situation.plant is not None and situation.plant.mode is Mode.OBSERVE
     return [
         *found,
         ("False", "Aborted" if driver.state is MachineState.ABORTED else "", _aborted(driver)),
@@ -132,12 +137,23 @@ def _obstacles(situation: Situation) -> list[tuple[str, str, str]]:
             "" if situation.is_current or reach.active_run else "Pending",
             _sentence(situation.push_problem or "the configuration is on its way to the gateway"),
         ),
+        ("False", "NoHeartbeat" if lacks_watchdog(situation.plant) else "", NO_WATCHDOG),
         (
             "False",
-            "Stopped" if driver.state is MachineState.STOPPED else "",
+            "Stopped" if driver.state is MachineState.STOPPED and not observes else "",
             _sentence(driver.message or "the machine is stopped"),
         ),
     ]
+
+
+def lacks_watchdog(plant: Plant | None) -> bool:
+    """Return whether a plant has no heartbeat and does not say that runs may do without."""
+    return (
+        plant is not None
+        and plant.mode is Mode.CONTROL
+        and plant.heartbeat is None
+        and not plant.allow_without_watchdog
+    )
 
 
 def _configured(situation: Situation) -> Fact:

@@ -6,6 +6,7 @@ import msgspec
 
 from ald.controller.apply import Document
 from ald.controller.conditions import Fact, bounded, conditions, listed, rfc3339
+from ald.controller.decide_machine import NO_WATCHDOG, lacks_watchdog
 from ald.controller.plan import plan
 from ald.controller.views import BUSY, Situation
 from ald.controller.world import (
@@ -231,9 +232,15 @@ def obstacle_to_a_run(situation: Situation) -> str:
         (driver.state in BUSY, f"The machine is busy: {driver.state.value}."),
         (not situation.is_current, "The gateway has not taken over the machine's spec yet."),
         (plant.mode is Mode.OBSERVE, "The machine's mode is Observe; set spec.mode: Control."),
+        (lacks_watchdog(plant), NO_WATCHDOG),
+        (not driver.safe_confirmed, "The PLC has not confirmed the valves' positions."),
         (
             driver.state is not MachineState.IDLE,
             f"The machine is {driver.state.value}: {driver.message or 'not idle yet'}.",
+        ),
+        (
+            plant.heartbeat is not None and not driver.watchdog,
+            "The PLC has not acknowledged the last heartbeat.",
         ),
     )
     return next((message for applies, message in obstacles if applies), "")

@@ -76,8 +76,9 @@ class Link:
         except (PeerError, RefusedError) as error:
             self._fail(error)
             return True
-        # An order's answer that came meanwhile is newer than a poll that began before it.
-        if self._answers == answers or status.revision > seen:
+        # The answer to an order may have overtaken this one.
+        newest = self.reach.status
+        if self._answers == answers or newest is None or status.revision >= newest.revision:
             self.take(status)
         return False
 

@@ -39,13 +39,16 @@ from ald.controller.world import (
     wants_end,
     was_handed_over,
 )
-from ald.errors import NotFoundError, PeerError, RefusedError
+from ald.errors import NotFoundError, PeerError, RefusedError, Violation
 from ald.kit.log import get_logger
 from ald.records.event import RunIdentity
 from ald.wire import PROTOCOL, AbortOrder, RunOrder
 
 DECISIONS_MAX = 3
 """Decisions about one run in one pass: check, hand over, and what follows."""
+
+FINAL_REFUSALS = frozenset({"BadProgram", "BadUid", "InvalidInput", "Protocol"})
+"""The gateway's words for an order that it will never take, whatever the machine does."""
 
 ABORT_RETRY_BASE_S = 0.05
 ABORT_RETRY_CAP_S = 1.0
@@ -161,17 +164,17 @@ class Runs:
             log.warning("abort_not_sent", run=run["metadata"]["name"], error=str(error))
             return False
         except RefusedError as error:
-            # While the order to start is under way the gateway may not know the run yet.
-            if self._starting == uid(run):
-                return False
             log.info("abort_refused", run=run["metadata"]["name"], error=str(error))
-            memory.abort_taken = True
-            return True
+            memory.abort_taken = self._starting != uid(run)
+            return memory.abort_taken
+        self._link.take(status)
+        if self._starting == uid(run) and not self._is_at_gateway(run):
+            # The order to start is still on its way: an abort that overtook it has stopped nothing.
+            return False
         memory.abort_taken = True
         took_ns = self._parts.clock.monotonic_ns() - memory.abort_seen_ns
         self._parts.metrics.abort.observe(took_ns / 1e9)
         log.info("abort_sent", run=run["metadata"]["name"], took_ms=round(took_ns / 1e6, 1))
-        self._link.take(status)
         return True
 
     async def _one(self, run: Document, situation: Situation, position: int) -> None:
@@ -255,6 +258,9 @@ class Runs:
         try:
             status = await self._link.gateway.start(_order(run, recipe, compiled))
         except (PeerError, RefusedError) as error:
+            if isinstance(error, RefusedError) and error.reason in FINAL_REFUSALS:
+                memory.checked = Rejected(reason="InvalidRecipe", violations=(_refused(error),))
+                return True
             memory.refusal = f"The gateway did not take the run: {error}"
             memory.retry.failed()
             self._look_again(memory.retry.due_ns)
@@ -277,8 +283,7 @@ class Runs:
         )  # fmt: skip
         missing = recipe is None or machine is None or is_deleting(machine)
         reach = situation.reach
-        known = reach.progress is not None and reach.progress.run.uid == uid(run)
-        lost = self._is_taken(run) and reach.driver is not None and not known
+        lost = self._is_taken(run) and reach.driver is not None and not self._is_at_gateway(run)
         # A refusal counts until the next attempt is due; then the run is offered again.
         refusal = "" if memory.retry.is_due else memory.refusal
         if refusal:
@@ -311,12 +316,11 @@ class Runs:
         return self._parts.world.find(RECIPE, key)
 
     def _is_taken(self, run: Document) -> bool:
+        return was_handed_over(run) or self._memory(run).was_taken or self._is_at_gateway(run)
+
+    def _is_at_gateway(self, run: Document) -> bool:
         progress = self._link.reach.progress
-        return (
-            was_handed_over(run)
-            or self._memory(run).was_taken
-            or (progress is not None and progress.run.uid == uid(run))
-        )
+        return progress is not None and progress.run.uid == uid(run)
 
     def _runs(self) -> list[Document]:
         return self._parts.world.of_machine(RUN, self._key)
@@ -332,6 +336,15 @@ class Runs:
 
     def _look_again(self, at_ns: int) -> None:
         self.due_ns = min(self.due_ns, at_ns) if self.due_ns else at_ns
+
+
+def _refused(error: RefusedError) -> Violation:
+    return Violation(
+        path="spec",
+        value="",
+        rule=f"the gateway does not take this run ({error.reason}: {error})",
+        hint="upgrade operator and gateway to one version, then apply a new run",
+    )
 
 
 def _order(run: Document, recipe: Document, compiled: Compiled) -> RunOrder:

@@ -1,0 +1,74 @@
+import pytest
+
+from ald.controller.compiler import Compiler, compile_plant, compile_program, judge
+from ald.controller.decide_run import Compiled, Rejected
+from ald.controller.names import Key
+from unit.controller import situations as s
+
+
+def test_a_machine_becomes_a_plant_with_identity_generation_and_digest():
+    plant = s.PLANT.plant
+    assert plant is not None
+    assert (plant.identity.installation, plant.identity.name) == ("ald", "demo-reactor")
+    assert plant.generation == 1
+    assert len(s.PLANT.digest) == 64
+
+
+def test_an_invalid_machine_gives_every_violation():
+    found = compile_plant(s.edited(s.MACHINE, "spec.valves", []), "ald")
+    assert found.plant is None
+    assert found.violations
+
+
+@pytest.mark.parametrize(
+    ("run", "recipe", "reason"),
+    [
+        (s.edited(s.RUN, "spec.inputs", {"cycles": 0}), s.RECIPE, "InvalidInput"),
+        (s.edited(s.RUN, "spec.inputs", {"nothing": 1}), s.RECIPE, "InvalidInput"),
+        (s.edited(s.RUN, "spec.unknown", 1), s.RECIPE, "InvalidInput"),
+        (s.RUN, s.edited(s.RECIPE, "spec.steps", []), "InvalidRecipe"),
+        (s.RUN, s.edited(s.RECIPE, "spec.steps.4.loop.steps.0.valve.valve", "x"), "InvalidRecipe"),
+        (s.RUN, s.edited(s.RECIPE, "spec.description", "x" * 200_001), "InvalidRecipe"),
+    ],
+)
+def test_it_is_told_whether_the_run_or_the_recipe_is_at_fault(run, recipe, reason):
+    assert s.PLANT.plant is not None
+    found = compile_program(recipe, run, s.PLANT.plant)
+    assert isinstance(found, Rejected)
+    assert found.reason == reason
+
+
+def test_a_program_carries_the_digest_of_the_plant_it_was_compiled_against():
+    assert s.PLANT.plant is not None
+    found = compile_program(s.RECIPE, s.RUN, s.PLANT.plant)
+    assert isinstance(found, Compiled)
+    assert found.program.plant_digest == s.PLANT.digest
+
+
+@pytest.mark.parametrize(
+    ("recipe", "plant", "reason"),
+    [
+        (s.RECIPE, s.PLANT, "Accepted"),
+        (s.RECIPE, compile_plant(s.edited(s.MACHINE, "spec.valves", []), "ald"), "InvalidMachine"),
+        (s.edited(s.RECIPE, "spec.inputs.0.default", ...), s.PLANT, "InputRequired"),
+        (
+            s.edited(s.RECIPE, "spec.steps.4.loop.steps.0.valve.valve", "x"),
+            s.PLANT,
+            "InvalidRecipe",
+        ),
+    ],
+)
+def test_a_recipe_is_judged_on_each_machine(recipe, plant, reason):
+    judged = judge(recipe, [("demo-reactor", 1, plant)])
+    assert judged.reason == "Accepted"
+    assert [each.reason for each in judged.verdicts] == [reason]
+
+
+async def test_a_plant_is_compiled_once_for_each_version_of_its_machine():
+    compiler = Compiler("ald")
+    first = await compiler.plant(s.MACHINE)
+    assert await compiler.plant(s.edited(s.MACHINE, "status.state", "Idle")) is first
+    second = await compiler.plant(s.edited(s.MACHINE, "metadata.generation", 2))
+    assert second.digest != first.digest
+    compiler.forget(Key(s.SPACE, "demo-reactor"))
+    assert await compiler.plant(s.edited(s.MACHINE, "metadata.generation", 2)) is not second

@@ -1,0 +1,69 @@
+from typing import get_args
+
+import pytest
+
+from ald.api.action import ActionReason, MachineActionStatus
+from ald.controller.decide_action import (
+    SENDING,
+    EndAction,
+    NoAction,
+    ReportAction,
+    SendAction,
+    decide_action,
+    end_action,
+)
+from ald.records.event import MachineState
+from unit.controller import situations as s
+
+ABORTED = s.situation(s.idle(state=MachineState.ABORTED))
+
+
+def decide(action=s.ACTION, situation=ABORTED, missing_s=0.0):
+    decision = decide_action(action, situation, missing_s=missing_s, now=s.NOW)
+    if not isinstance(decision, NoAction):
+        MachineActionStatus.model_validate(decision.status)
+        assert decision.status["conditions"][0]["reason"] in get_args(ActionReason)
+    return decision
+
+
+def test_an_aborted_machine_is_told():
+    decision = decide()
+    assert isinstance(decision, SendAction)
+    assert decision.status["message"] == SENDING
+
+
+def test_an_action_that_may_have_been_sent_is_never_sent_again():
+    action = s.with_condition(s.ACTION, "Succeeded", "Unknown", "Pending", message=SENDING)
+    decision = decide(action)
+    assert isinstance(decision, EndAction)
+    assert decision.reason == "Refused"
+
+
+def test_nothing_is_cleared_where_nothing_is_aborted():
+    decision = decide(situation=s.situation())
+    assert isinstance(decision, EndAction)
+    assert "Idle" in decision.status["message"]
+
+
+def test_an_action_waits_for_the_gateway():
+    decision = decide(situation=s.without_gateway())
+    assert isinstance(decision, ReportAction)
+    assert decision.status["conditions"][0]["reason"] == "GatewayUnreachable"
+
+
+@pytest.mark.parametrize(("missing_s", "kind"), [(119, ReportAction), (120, EndAction)])
+def test_a_missing_machine_is_waited_for_two_minutes(missing_s, kind):
+    decision = decide(situation=s.situation(machine=None), missing_s=missing_s)
+    assert isinstance(decision, kind)
+
+
+def test_only_done_is_a_success():
+    done = end_action(s.ACTION, "Done", "Cleared.", now=s.NOW)
+    refused = end_action(s.ACTION, "Refused", "no", now=s.NOW)
+    assert done.status["conditions"][0]["status"] == "True"
+    assert refused.status["conditions"][0]["status"] == "False"
+
+
+def test_nothing_is_done_about_an_action_that_is_over():
+    action = s.with_condition(s.ACTION, "Succeeded", "True", "Done")
+    assert decide(action) == NoAction()

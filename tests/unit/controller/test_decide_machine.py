@@ -1,0 +1,163 @@
+from typing import get_args
+
+import msgspec
+import pytest
+
+from ald.api.machine import MachineConditionType, MachineReason, MachineStatus, State
+from ald.controller.conditions import find
+from ald.controller.decide_machine import decide_machine
+from ald.controller.views import Reach
+from ald.errors import Violation
+from ald.plant.model import Mode
+from ald.records.event import MachineState
+from fixtures.controller import driver_status, gateway_status
+from unit.controller import situations as s
+
+WRONG = Violation(path="spec.valves[0]", value="9", rule="two valves have this coil", hint="change")
+RUNNING = {"run": s.progress_of(), "state": MachineState.EXECUTE}
+OTHER_PLANT = {"plant_digest": "another"}
+
+
+def plant(**changes):
+    assert s.PLANT.plant is not None
+    return msgspec.structs.replace(s.PLANT.plant, **changes)
+
+
+def link(**changes):
+    return msgspec.structs.replace(driver_status().link, **changes)
+
+
+def gateway(driver, **changes):
+    return s.situation(reach=Reach(status=gateway_status(driver, **changes), reason="", message=""))
+
+
+CASES = {
+    "ready": (s.situation(), "Ready", "True", "Ready"),
+    "running": (s.situation(s.idle(**RUNNING)), "Ready", "True", "Ready"),
+    "nothing is known yet": (s.situation(reach=Reach()), "Ready", "Unknown", "Pending"),
+    "gateway away": (s.without_gateway(), "Ready", "False", "GatewayUnreachable"),
+    "gateway starts": (s.without_gateway("GatewayStarting"), "Ready", "False", "GatewayStarting"),
+    "wrong identity": (s.without_gateway("IdentityRefused"), "Ready", "False", "IdentityRefused"),
+    "driver away": (gateway(None), "Ready", "False", "GatewayStarting"),
+    "predecessor": (
+        gateway(None, waiting_for="pod-1"), "Ready", "False", "WaitingForPredecessor",
+    ),
+    "invalid": (
+        s.situation(plant=None, violations=(WRONG,)), "Ready", "False", "InvalidSpec",
+    ),
+    "aborted": (s.situation(s.idle(state=MachineState.ABORTED)), "Ready", "False", "Aborted"),
+    "no PLC": (
+        s.situation(s.idle(link=link(connected=False))), "Ready", "False", "Disconnected",
+    ),
+    "journal": (gateway(s.idle(), journal_ok=False), "Ready", "False", "RecordingFailed"),
+    "other plant": (s.situation(s.idle(**OTHER_PLANT)), "Ready", "False", "Pending"),
+    "stopped": (s.situation(s.idle(state=MachineState.STOPPED)), "Ready", "False", "Stopped"),
+    "observing": (
+        s.situation(s.idle(state=MachineState.STOPPED), plant=plant(mode=Mode.OBSERVE)),
+        "Ready", "True", "Observing",
+    ),
+    "no watchdog": (s.situation(plant=plant(heartbeat=None)), "Ready", "False", "NoHeartbeat"),
+    "no watchdog, allowed": (
+        s.situation(plant=plant(heartbeat=None, allow_without_watchdog=True)),
+        "Ready", "True", "Ready",
+    ),
+    "being deleted": (
+        s.situation(machine=s.edited(s.MACHINE, "metadata.deletionTimestamp", s.NOW)),
+        "Ready", "False", "Terminating",
+    ),
+    "configured": (s.situation(), "Configured", "True", "Accepted"),
+    "not configured": (s.situation(s.idle(**OTHER_PLANT)), "Configured", "False", "Pending"),
+    "configuration waits": (
+        s.situation(s.idle(**RUNNING, **OTHER_PLANT)), "Configured", "False", "WaitingForRun",
+    ),
+    "template waits": (
+        s.situation(template_waits=True), "Configured", "False", "WaitingForRun",
+    ),
+    "invalid spec": (
+        s.situation(plant=None, violations=(WRONG,)), "Configured", "False", "InvalidSpec",
+    ),
+    "configuration unknown": (s.without_gateway(), "Configured", "Unknown", "Pending"),
+    "connected": (s.situation(), "Connected", "True", "Connected"),
+    "disconnected": (
+        s.situation(s.idle(link=link(connected=False))), "Connected", "False", "Disconnected",
+    ),
+    "connection unknown": (s.without_gateway(), "Connected", "Unknown", "GatewayUnreachable"),
+    "watchdog": (s.situation(), "PLCWatchdog", "True", "HeartbeatConfigured"),
+    "watchdog silent": (
+        s.situation(s.idle(watchdog=False)), "PLCWatchdog", "False", "Disconnected",
+    ),
+    "no heartbeat": (
+        s.situation(plant=plant(heartbeat=None)), "PLCWatchdog", "False", "NoHeartbeat",
+    ),
+    "heartbeat in observe": (
+        s.situation(plant=plant(mode=Mode.OBSERVE)), "PLCWatchdog", "False", "Observing",
+    ),
+    "heartbeat unknown": (s.without_gateway(), "PLCWatchdog", "Unknown", "Pending"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_condition_says_what_is_the_case(name):
+    situation, kind, status, reason = CASES[name]
+    decided = decide_machine(situation, now=s.NOW)
+    found = find({"status": decided.status}, kind)
+    assert (found["status"], found["reason"]) == (status, reason)
+    assert found["message"].endswith(".") or reason == "InvalidSpec"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_status_is_one_that_the_schema_takes(name):
+    status = decide_machine(CASES[name][0], now=s.NOW).status
+    MachineStatus.model_validate(status)
+    assert {each["type"] for each in status["conditions"]} == set(get_args(MachineConditionType))
+    assert {each["reason"] for each in status["conditions"]} <= set(get_args(MachineReason))
+
+
+@pytest.mark.parametrize(
+    ("driver", "push"),
+    [
+        (s.idle(), False),
+        (s.idle(**OTHER_PLANT), True),
+        (s.idle(plant_confirmed=False), True),
+        (s.idle(**OTHER_PLANT, state=MachineState.ABORTED), True),
+        (s.idle(**OTHER_PLANT, **RUNNING), False),
+        (s.idle(**OTHER_PLANT, state=MachineState.ABORTING), False),
+    ],
+)
+def test_the_plant_is_handed_over_when_the_gateway_works_from_another_and_is_not_busy(driver, push):
+    assert decide_machine(s.situation(driver), now=s.NOW).push is push
+
+
+def test_no_plant_is_handed_over_without_one_or_without_a_driver():
+    invalid = s.situation(s.idle(**OTHER_PLANT), plant=None, violations=(WRONG,))
+    assert not decide_machine(invalid, now=s.NOW).push
+    assert not decide_machine(s.without_gateway(), now=s.NOW).push
+
+
+@pytest.mark.parametrize("state", MachineState)
+def test_every_state_of_the_driver_has_a_word_for_people(state):
+    status = decide_machine(s.situation(s.idle(state=state)), now=s.NOW).status
+    assert status["state"] in get_args(State)
+
+
+def test_the_status_shows_session_link_scan_and_the_run():
+    driver = s.idle(**RUNNING)
+    status = decide_machine(s.situation(driver), now=s.NOW).status
+    assert status["currentRun"] == "some-run"
+    assert status["gateway"] == {"session": "session-1", "plantDigest": s.PLANT.digest}
+    assert status["link"] == {"connected": True, "since": "2023-11-14T22:13:20Z"}
+    assert status["lastScan"] == {"sequence": 7, "time": "2023-11-14T22:13:21Z", "late": 0}
+
+
+def test_the_last_known_state_stays_while_the_gateway_is_away():
+    situation = msgspec.structs.replace(
+        s.without_gateway(), machine=s.edited(s.MACHINE, "status.state", "Held")
+    )
+    assert decide_machine(situation, now=s.NOW).status["state"] == "Held"
+
+
+def test_an_aborted_machine_says_how_to_go_on():
+    driver = s.idle(state=MachineState.ABORTED, message="an interlock")
+    message = decide_machine(s.situation(driver), now=s.NOW).status["message"]
+    assert "an interlock" in message
+    assert "verb: Clear" in message

@@ -1,0 +1,238 @@
+from typing import get_args
+
+import msgspec
+import pytest
+
+from ald.api.run import RecipeRunStatus, RunReason
+from ald.controller.decide_run import (
+    LOST_S_MAX,
+    MISSING_S_MAX,
+    Check,
+    End,
+    HandOver,
+    Nothing,
+    Rejected,
+    Report,
+    RunFacts,
+    decide_run,
+)
+from ald.errors import Violation
+from ald.plant.model import Mode
+from ald.records.event import MachineState, RunOutcome
+from unit.controller import situations as s
+
+WRONG = Violation(path="spec.inputs.cycles", value="0", rule="too small", hint="take more")
+TAKEN = s.edited(s.RUN, "status.gatewaySession", "session-1")
+ABORT = s.edited(s.RUN, "spec.action", "Abort")
+
+
+def facts(**changes):
+    base = RunFacts(run=s.RUN, has_recipe=True, situation=s.situation(), checked=s.compiled())
+    return msgspec.structs.replace(base, **changes)
+
+
+def decide(**changes):
+    decision = decide_run(facts(**changes), now=s.NOW)
+    if isinstance(decision, Report | End):
+        RecipeRunStatus.model_validate(decision.status)
+        assert decision.status["conditions"][0]["reason"] in get_args(RunReason)
+    return decision
+
+
+def reason(decision):
+    assert isinstance(decision, Report | End)
+    return decision.status["conditions"][0]["reason"]
+
+
+def message(decision):
+    assert isinstance(decision, Report | End)
+    return decision.status["message"]
+
+
+def active(uid=s.UID, **changes):
+    run = s.progress_of(uid, **changes)
+    return s.situation(s.idle(run=run, state=MachineState.EXECUTE))
+
+
+def test_the_first_run_of_a_ready_machine_is_handed_over():
+    assert decide() == HandOver(compiled=s.compiled())
+
+
+def test_a_run_is_compiled_before_anything_else():
+    assert decide(checked=None) == Check()
+
+
+@pytest.mark.parametrize("wrong", ["InvalidInput", "InvalidRecipe"])
+def test_a_run_that_breaks_rules_ends_with_them_also_while_it_queues(wrong):
+    decision = decide(
+        checked=Rejected(reason=wrong, violations=(WRONG,)), position=7, situation=active("other")
+    )
+    assert isinstance(decision, End)
+    assert decision.reason == wrong
+    assert "spec.inputs.cycles" in message(decision)
+
+
+@pytest.mark.parametrize("position", [1, 2])
+def test_a_run_waits_for_the_one_that_is_active(position):
+    decision = decide(situation=active("other"), position=position)
+    assert reason(decision) == "Queued"
+    assert decision.status["queuePosition"] == position
+
+
+def test_a_run_waits_for_those_before_it():
+    assert reason(decide(position=2)) == "Queued"
+
+
+OBSERVE = msgspec.structs.replace(s.PLANT.plant, mode=Mode.OBSERVE)
+NO_WATCHDOG = msgspec.structs.replace(s.PLANT.plant, heartbeat=None)
+NO_LINK = msgspec.structs.replace(s.idle().link, connected=False)
+
+
+@pytest.mark.parametrize(
+    ("situation", "words"),
+    [
+        (s.without_gateway(), "connection refused"),
+        (s.situation(s.idle(state=MachineState.ABORTED)), "verb: Clear"),
+        (s.situation(s.idle(state=MachineState.STOPPED, message="why")), "why"),
+        (s.situation(s.idle(state=MachineState.ABORTING)), "busy"),
+        (s.situation(s.idle(plant_confirmed=False)), "not taken over"),
+        (s.situation(s.idle(link=NO_LINK)), "No connection to the PLC"),
+        (s.situation(s.idle(watchdog=False)), "heartbeat"),
+        (s.situation(s.idle(safe_confirmed=False)), "valves' positions"),
+        (s.situation(plant=OBSERVE), "mode: Control"),
+        (s.situation(plant=NO_WATCHDOG), "allowWithoutWatchdog"),
+        (s.situation(template_waits=True), "being replaced"),
+        (s.situation(plant=None, violations=(WRONG,)), "Machine is not valid"),
+    ],
+)
+def test_a_run_says_why_its_machine_does_not_take_it(situation, words):
+    decision = decide(situation=situation)
+    assert reason(decision) == "MachineNotReady"
+    assert words in message(decision)
+
+
+def test_a_refusal_of_the_gateway_is_shown():
+    decision = decide(refusal="The gateway did not take the run: NotIdle")
+    assert reason(decision) == "MachineNotReady"
+    assert "NotIdle" in message(decision)
+
+
+@pytest.mark.parametrize(
+    ("changes", "ended"),
+    [
+        ({"has_recipe": False}, "RecipeNotFound"),
+        ({"situation": s.situation(machine=None)}, "MachineNotFound"),
+        (
+            {"situation": s.situation(
+                machine=s.edited(s.MACHINE, "metadata.deletionTimestamp", s.NOW)
+            )},
+            "MachineNotFound",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_waited_for_two_minutes(changes, ended):
+    assert reason(decide(missing_s=MISSING_S_MAX - 1, **changes)) == "Pending"
+    decision = decide(missing_s=MISSING_S_MAX, **changes)
+    assert isinstance(decision, End)
+    assert decision.reason == ended
+    assert decision.status["phase"] == "Failed"
+
+
+def test_a_dry_run_ends_with_its_plan_whatever_the_machine_does():
+    run = s.edited(s.RUN, "spec.dryRun", True)
+    decision = decide(run=run, situation=active("other"), position=9)
+    assert isinstance(decision, End)
+    assert decision.reason == "DryRun"
+    assert decision.status["phase"] == "Succeeded"
+    assert decision.status["plan"]["duration"]
+    assert decision.status["stepsTotal"] == 406
+
+
+def test_progress_is_mirrored():
+    decision = decide(situation=active(leaves_done=203, pulses=5, worst_error_ns=-1500))
+    assert isinstance(decision, Report)
+    status = decision.status
+    assert reason(decision) == "Running"
+    assert status["step"] == "deposit/tma"
+    assert status["iterations"] == "1/100"
+    assert (status["stepsDone"], status["stepsTotal"], status["percent"]) == (203, 406, 50)
+    assert status["gatewaySession"] == "session-1"
+    assert status["pulses"]["count"] == 5
+    assert "endedAt" not in status
+
+
+def test_a_held_run_says_what_holds_it():
+    decision = decide(situation=active(held="the flow of N2 is below 90 %"))
+    assert reason(decision) == "Held"
+    assert message(decision) == "the flow of N2 is below 90 %"
+
+
+@pytest.mark.parametrize("outcome", RunOutcome)
+def test_every_outcome_ends_the_run_with_its_word(outcome):
+    decision = decide(run=TAKEN, situation=active(outcome=outcome, ended_wall_ns=10**18))
+    assert isinstance(decision, End)
+    assert decision.reason == outcome.value
+    succeeded = outcome is RunOutcome.COMPLETED
+    assert decision.status["conditions"][0]["status"] == ("True" if succeeded else "False")
+    assert decision.status["endedAt"] == "2001-09-09T01:46:40Z"
+    phases = {RunOutcome.COMPLETED: "Succeeded", RunOutcome.ABORTED: "Aborted"}
+    assert decision.status["phase"] == phases.get(outcome, "Failed")
+
+
+def test_the_session_that_took_the_run_stays_when_another_tells_of_its_end():
+    situation = s.situation(
+        s.idle(session="session-2", run=s.progress_of(outcome=RunOutcome.GATEWAY_RESTARTED))
+    )
+    decision = decide(run=TAKEN, situation=situation)
+    assert isinstance(decision, End)
+    assert decision.status["gatewaySession"] == "session-1"
+
+
+@pytest.mark.parametrize("run", [ABORT, s.edited(s.RUN, "metadata.deletionTimestamp", s.NOW)])
+def test_a_run_that_has_not_started_is_aborted_without_the_gateway(run):
+    decision = decide(run=run, situation=s.without_gateway(), has_recipe=False, missing_s=1)
+    assert isinstance(decision, End)
+    assert decision.reason == "Aborted"
+    assert "nothing has moved" in message(decision)
+
+
+def test_an_abort_of_a_run_that_the_gateway_has_waits_for_the_gateways_word():
+    run = s.edited(TAKEN, "spec.action", "Abort")
+    decision = decide(run=run, situation=active())
+    assert reason(decision) == "Running"
+    assert message(decision).startswith("Aborting")
+    assert reason(decide(run=run, situation=s.without_gateway())) == "GatewayUnreachable"
+
+
+def test_a_run_whose_gateway_is_silent_keeps_what_was_known():
+    run = s.edited(TAKEN, "status.step", "deposit/water")
+    decision = decide(run=run, situation=s.without_gateway())
+    assert isinstance(decision, Report)
+    assert decision.status["step"] == "deposit/water"
+    assert decision.status["gatewaySession"] == "session-1"
+
+
+def test_a_run_that_its_gateway_no_longer_knows_is_given_up_after_a_while():
+    assert isinstance(decide(run=TAKEN, lost_s=LOST_S_MAX - 1), Report)
+    decision = decide(run=TAKEN, lost_s=LOST_S_MAX)
+    assert isinstance(decision, End)
+    assert decision.reason == "GatewayRestarted"
+
+
+def test_a_run_that_was_taken_is_never_handed_over_again_though_no_status_shows_it():
+    decision = decide(was_taken=True)
+    assert not isinstance(decision, HandOver)
+
+
+def test_a_taken_run_whose_machine_is_gone_ends_after_two_minutes():
+    gone = msgspec.structs.replace(s.without_gateway(), machine=None)
+    assert isinstance(decide(run=TAKEN, situation=gone, missing_s=1), Report)
+    decision = decide(run=TAKEN, situation=gone, missing_s=MISSING_S_MAX)
+    assert isinstance(decision, End)
+    assert decision.reason == "MachineNotFound"
+
+
+@pytest.mark.parametrize("status", ["True", "False"])
+def test_nothing_is_done_about_a_run_that_has_ended(status):
+    run = s.with_condition(ABORT, "Succeeded", status, "Completed")
+    assert decide(run=run, situation=active()) == Nothing()

@@ -1,0 +1,24 @@
+from ald.api.run import PLAN_ROWS_MAX, Plan
+from ald.controller.plan import plan
+from unit.controller import situations as s
+
+
+def table(recipe=s.RECIPE):
+    assert s.PLANT.plant is not None
+    found = plan(s.compiled(recipe=recipe).program, s.PLANT.plant)
+    Plan.model_validate(found)
+    return found
+
+
+def test_loops_are_shown_once_with_how_often_their_steps_run():
+    rows = {row["name"]: row for row in table()["steps"]}
+    assert rows["deposit/tma"]["repeats"] == 100
+    assert rows["deposit/tma"]["kind"] == "valve"
+    assert rows["deposit"]["kind"] == "loop"
+
+
+def test_a_long_table_is_cut_and_says_how_much_is_missing():
+    steps = [{"name": f"wait-{n}", "wait": {"duration": "1s"}} for n in range(150)]
+    found = table(s.edited(s.RECIPE, "spec.steps", steps + s.RECIPE["spec"]["steps"]))
+    assert len(found["steps"]) == PLAN_ROWS_MAX
+    assert found["omitted"] == 150 + 9 + 2 - PLAN_ROWS_MAX
