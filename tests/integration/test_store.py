@@ -279,7 +279,7 @@ async def test_a_batch_that_is_rejected_row_by_row_stays_with_the_gateway(histor
     feed.load(PLANT)
     for _ in range(50):
         feed.scan()
-    with pytest.raises(StoreError, match="rejects more than 100"):
+    with pytest.raises(RefusedError, match="rejects more than 100"):
         await store_all(history, feed.batch())
     assert value(database, "SELECT position FROM feeds") == 0
     assert value(database, "SELECT count(*) FROM dead_letters") == 0
@@ -501,10 +501,13 @@ async def test_a_feed_belongs_to_one_machine(history):
 
 
 async def test_a_machine_keeps_its_history_under_a_new_uid_and_a_new_feed(history, database):
-    await history.open_feed(MACHINE, FEED)
-    await history.open_feed(msgspec.structs.replace(MACHINE, uid="second"), "feed-2")
+    second = msgspec.structs.replace(PLANT, identity=msgspec.structs.replace(MACHINE, uid="second"))
+    for name, plant in ((FEED, PLANT), ("feed-2", second)):
+        feed = Feed(name)
+        feed.load(plant)
+        await store_all(history, feed.batch())
     assert value(database, "SELECT count(*) FROM machines") == 1
-    assert value(database, "SELECT count(*) FROM machine_uids") == 2
+    assert query(database, "SELECT uid FROM machine_uids ORDER BY uid") == [("second",), ("uid-1",)]
     assert (await history.latest_feed(MACHINE)).feed == "feed-2"
 
 

@@ -34,7 +34,7 @@ async def write(connection: AsyncConnection, cursor: Cursor, batch: Batch, known
 
     Raises:
         psycopg.Error: nothing was stored.
-        StoreError: the database rejects too much; nothing was stored.
+        RefusedError: the database rejects too much; nothing was stored; reason `BatchRejected`.
     """
     assert batch.items, "a batch holds at least one record"
     writer = _Writer(connection, cursor, batch, dict(known))

@@ -148,11 +148,6 @@ class Database:
                 [machine.installation, machine.namespace, machine.name],
             )
             (machine_id,) = await found.fetchone() or (0,)
-            if machine.uid:
-                await connection.execute(
-                    "INSERT INTO machine_uids (machine_id, uid, first_seen) VALUES (%s, %s, now()) ON CONFLICT DO NOTHING",
-                    [machine_id, machine.uid],
-                )
             await connection.execute(
                 "INSERT INTO feeds (feed, machine_id) VALUES (%s, %s) ON CONFLICT (feed) DO NOTHING",
                 [feed, machine_id],

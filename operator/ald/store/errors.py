@@ -15,6 +15,7 @@ SCHEMA_DAMAGED = "SchemaDamaged"
 SCHEMA_NEWER = "SchemaNewer"
 SCHEMA_CHANGED = "SchemaChanged"
 FEED_TAKEN = "FeedTaken"
+BATCH_REJECTED = "BatchRejected"
 
 REJECTIONS = (psycopg.DataError, psycopg.IntegrityError)
 """The row is at fault: sending it again will fail again."""

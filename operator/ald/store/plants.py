@@ -56,6 +56,12 @@ async def register(connection: AsyncConnection, machine_id: int, event: PlantLoa
         await connection.execute(
             "UPDATE component_parameters SET valid_to = %s WHERE id = ANY(%s)", [since, ended]
         )
+    uid = event.plant.identity.uid
+    if uid:
+        await connection.execute(
+            "INSERT INTO machine_uids (machine_id, uid, first_seen) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            [machine_id, uid, since],
+        )
     bounds = {p.name: p for p in event.plant.parameters}
     async with connection.cursor() as cursor:
         if fresh:

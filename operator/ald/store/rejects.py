@@ -6,8 +6,8 @@ from typing import Protocol, Self, TypeVar
 import msgspec
 from psycopg import AsyncConnection
 
-from ald.errors import StoreError
-from ald.store.errors import REJECTIONS, reason
+from ald.errors import RefusedError
+from ald.store.errors import BATCH_REJECTED, REJECTIONS, reason
 
 REJECTED_MAX = 100
 """Rejects in one batch; more mean that something else is wrong, so the batch stays with the gateway."""
@@ -43,12 +43,14 @@ class Budget:
         """Use up one.
 
         Raises:
-            StoreError: there were more than `REJECTED_MAX`.
+            RefusedError: there were more than `REJECTED_MAX`.
         """
         self._left -= 1
         if self._left < 0:
-            raise StoreError(
-                f"the database rejects more than {REJECTED_MAX} rows of one batch, the last because: {why}"
+            raise RefusedError(
+                BATCH_REJECTED,
+                f"the database rejects more than {REJECTED_MAX} rows of one batch, the last because: {why}; "
+                "the gateway keeps them until the cause is removed",
             )
 
 

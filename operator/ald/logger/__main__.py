@@ -1,0 +1,7 @@
+"""Entry point of `python -m ald.logger`."""
+
+import sys
+
+from ald.logger.app import main
+
+sys.exit(main())
