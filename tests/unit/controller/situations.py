@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def load(path: str, **metadata: Any) -> Document:
     document: Document = yaml.safe_load((EXAMPLES / path).read_text())
     document["metadata"] |= {
         "namespace": SPACE,
-        "uid": f"00000000-0000-4000-8000-{abs(hash(path)) % 10**12:012d}",
+        "uid": f"00000000-0000-4000-8000-{zlib.crc32(path.encode()):012d}",
         "generation": 1,
         "resourceVersion": "1",
         "creationTimestamp": EARLIER,

@@ -1,0 +1,171 @@
+import base64
+
+import pytest
+
+from ald.controller import manifests
+from ald.controller.manifests import Owner
+from ald.controller.names import TEMPLATE_ANNOTATION, Key
+from ald.controller.settings import Settings, gateway_resources
+
+OWNER = Owner(key=Key("plant-1", "demo"), uid="uid-1")
+SETTINGS = Settings(
+    operator_namespace="ald-system",
+    gateway_image="registry.example/ald/gateway:1",
+    image_pull_secrets=("pull-1",),
+    gateway_storage_class="fast",
+)
+
+
+def deployment(settings=SETTINGS):
+    return manifests.deployment(OWNER, settings, gateway_resources(settings))
+
+
+def pod():
+    return deployment()["spec"]["template"]["spec"]
+
+
+def container(name):
+    (found,) = [each for each in pod()["containers"] if each["name"] == name]
+    return found
+
+
+def environment(name):
+    return {each["name"]: each["value"] for each in container(name)["env"]}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        manifests.volume_claim(OWNER, SETTINGS),
+        manifests.service(OWNER),
+        manifests.tls_secret(OWNER, certificate=b"c", key=b"k", bundle=b"b"),
+        deployment(),
+    ],
+)
+def test_everything_belongs_to_the_machine_and_goes_with_it(document):
+    meta = document["metadata"]
+    assert meta["namespace"] == "plant-1"
+    assert meta["ownerReferences"] == [
+        {
+            "apiVersion": "ald.dev/v1alpha1",
+            "kind": "Machine",
+            "name": "demo",
+            "uid": "uid-1",
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+    ]
+    assert meta["labels"]["ald.dev/machine"] == "demo"
+
+
+def test_one_gateway_at_a_time():
+    spec = deployment()["spec"]
+    assert spec["replicas"] == 1
+    assert spec["strategy"] == {"type": "Recreate"}
+    assert spec["template"]["metadata"]["labels"].items() >= spec["selector"]["matchLabels"].items()
+
+
+@pytest.mark.parametrize("name", ["driver", "front"])
+def test_a_container_has_no_rights_at_all(name):
+    assert container(name)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_the_pod_runs_as_nobody_and_knows_no_kubernetes():
+    assert pod()["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "fsGroup": 65532,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert pod()["automountServiceAccountToken"] is False
+    assert pod()["enableServiceLinks"] is False
+    assert pod()["terminationGracePeriodSeconds"] == 45
+
+
+@pytest.mark.parametrize("name", ["driver", "front"])
+def test_each_process_is_told_who_it_is(name):
+    assert (
+        environment(name).items()
+        >= {
+            "ALD_INSTALLATION": "ald",
+            "ALD_NAMESPACE": "plant-1",
+            "ALD_MACHINE": "demo",
+            "ALD_MACHINE_UID": "uid-1",
+            "ALD_RUN_DIR": "/run/ald",
+            "ALD_STATE_DIR": "/var/lib/ald",
+            "ALD_LOG_LEVEL": "info",
+        }.items()
+    )
+    assert container(name)["command"] == ["python", "-m", f"ald.gateway.{name}"]
+    assert container(name)["image"] == "registry.example/ald/gateway:1"
+    assert container(name)["resources"]["limits"]
+
+
+def test_only_the_front_has_ports_and_the_certificate():
+    assert "ports" not in container("driver")
+    assert {"ALD_TLS_DIR", "ALD_HTTPS_PORT", "ALD_PLAIN_PORT"} <= environment("front").keys()
+    assert not {"ALD_TLS_DIR", "ALD_HTTPS_PORT"} & environment("driver").keys()
+    mounts = {
+        name: {m["name"] for m in container(name)["volumeMounts"]} for name in ("driver", "front")
+    }
+    assert mounts == {"driver": {"run", "state"}, "front": {"run", "state", "tls"}}
+
+
+def test_the_probes_ask_each_process_itself():
+    assert container("driver")["livenessProbe"]["exec"]["command"][-1] == "--probe"
+    assert container("front")["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "plain"}
+    assert container("front")["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def test_the_volumes_are_memory_claim_and_secret():
+    volumes = {each["name"]: each for each in pod()["volumes"]}
+    assert volumes["run"]["emptyDir"] == {"medium": "Memory"}
+    assert volumes["state"]["persistentVolumeClaim"]["claimName"] == "demo-gateway"
+    assert volumes["tls"]["secret"] == {"secretName": "demo-gateway-tls", "defaultMode": 0o440}
+
+
+def test_every_setting_shows():
+    claim = manifests.volume_claim(OWNER, SETTINGS)["spec"]
+    assert claim == {
+        "accessModes": ["ReadWriteOncePod"],
+        "resources": {"requests": {"storage": "2Gi"}},
+        "storageClassName": "fast",
+    }
+    assert pod()["imagePullSecrets"] == [{"name": "pull-1"}]
+    assert container("driver")["imagePullPolicy"] == "IfNotPresent"
+
+
+def test_without_a_storage_class_the_default_one_is_left_to_the_cluster():
+    plain = Settings(operator_namespace="ald-system", gateway_image="x")
+    assert "storageClassName" not in manifests.volume_claim(OWNER, plain)["spec"]
+    assert "imagePullSecrets" not in deployment(plain)["spec"]["template"]["spec"]
+
+
+def test_the_service_also_publishes_a_gateway_that_is_not_ready():
+    spec = manifests.service(OWNER)["spec"]
+    assert spec["publishNotReadyAddresses"] is True
+    assert [(port["name"], port["port"]) for port in spec["ports"]] == [
+        ("https", 8443),
+        ("plain", 8080),
+    ]
+
+
+def test_the_secret_holds_certificate_key_and_authorities():
+    data = manifests.tls_secret(OWNER, certificate=b"c", key=b"k", bundle=b"b")["data"]
+    decoded = {name: base64.b64decode(value) for name, value in data.items()}
+    assert decoded == {"tls.crt": b"c", "tls.key": b"k", "ca.crt": b"b"}
+
+
+def test_the_template_digest_changes_with_the_template_only():
+    one, same = deployment(), deployment()
+    other = deployment(Settings(operator_namespace="ald-system", gateway_image="other"))
+    assert manifests.template_digest(one) == manifests.template_digest(same)
+    assert manifests.template_digest(one) != manifests.template_digest(other)
+    assert one["metadata"]["annotations"] == {TEMPLATE_ANNOTATION: manifests.template_digest(one)}
+    assert manifests.template_digest({"metadata": {}}) == ""

@@ -1,0 +1,32 @@
+from ald.controller.retry import Retry
+
+
+class Clock:
+    def __init__(self):
+        self.now_ns = 1_000
+
+    def monotonic_ns(self):
+        return self.now_ns
+
+    def wall_ns(self):
+        return self.now_ns
+
+
+def test_each_failure_waits_longer_up_to_a_cap_and_a_success_starts_over():
+    clock = Clock()
+    retry = Retry(clock, base_s=1, cap_s=4)
+    assert retry.is_due
+    waits = []
+    for _ in range(6):
+        retry.failed()
+        assert not retry.is_due
+        waits.append((retry.due_ns - clock.now_ns) / 1e9)
+        clock.now_ns = retry.due_ns
+        assert retry.is_due
+    assert 0.5 <= waits[0] <= 1
+    assert 1 <= waits[1] <= 2
+    assert all(2 <= wait <= 4 for wait in waits[2:])
+    retry.done()
+    assert retry.is_due
+    retry.failed()
+    assert (retry.due_ns - clock.now_ns) / 1e9 <= 1
