@@ -155,3 +155,4 @@ def test_after_a_lost_plc_the_machine_is_aborted_until_it_is_cleared(idle: Syste
     idle.wait_for("machine", "demo-reactor", lambda o: o["status"]["state"] == "Idle", within_s=30)
     quick_run(idle, "after-clear")
     idle.delete("run", "lost")
+    idle.delete("machineaction", "clear-lost")
