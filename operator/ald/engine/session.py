@@ -106,6 +106,8 @@ def link_down(turn: Turn, given: LinkDown) -> None:
         ending.abort(turn, RunOutcome.LINK_LOST, given.message)
         ending.end_aborted(turn)
     safing.interrupted(turn)
+    # The PLC may come back as another: what was read and written before says nothing about it.
+    turn.change(scan=None, written={})
     if turn.is_in(MachineState.IDLE):
         turn.move(Cause.STOP, "LinkDown", given.message)
     elif turn.is_in(MachineState.STOPPED):

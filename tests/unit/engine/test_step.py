@@ -5,15 +5,16 @@ import pytest
 from ald.engine.effects import Journal, Write
 from ald.engine.inputs import AbortAsked, ShutdownAsked
 from ald.records.event import (
-    MachineState,
     PulseOpening,
+    RunEnded,
     RunOutcome,
     SafeStateReached,
     StepEnded,
     StepStarted,
     WriteOutcome,
 )
-from unit.engine.world import MS, UID, S, World, assign, loop, purge, valve, wait
+from unit.engine.programs import MS, OTHER_UID, UID, S, assign, loop, purge, valve, wait
+from unit.engine.world import World
 
 CYCLE = (valve("tma", 40), purge(500), valve("water", 25), purge(800))
 
@@ -29,7 +30,7 @@ def test_a_run_opens_each_valve_as_often_as_its_recipe_says_and_ends_completed()
     assert ended.leaves_done == 41
     assert [p.valve for p in world.pulses] == ["tma", "water"] * 10
     assert len(world.trace) == 40
-    assert world.state.machine is MachineState.IDLE
+    assert world.machine == "Idle"
     assert not world.open_valves
 
 
@@ -94,7 +95,7 @@ def test_an_abort_at_any_time_shuts_every_valve_within_two_round_trips(after_ms)
     assert not world.open_valves
     world.run_for(1 * S)
     assert world.outcome is RunOutcome.ABORTED
-    assert world.state.machine is MachineState.IDLE
+    assert world.machine == "Idle"
     assert len(world.events(PulseOpening)) == len(world.pulses)
     assert world.value("mfc.setpoint") == 20.0
     assert world.events(SafeStateReached)[-1].confirmed
@@ -107,8 +108,8 @@ def test_aborting_twice_ends_the_run_once_and_the_next_one_starts():
     aborted(world)
     aborted(world)
     world.run_for(1 * S)
-    assert [e.outcome for e in world.journal if hasattr(e, "leaves_done")] == [RunOutcome.ABORTED]
-    world.start(purge(300), valve("tma", 10), uid=UID.replace("0f", "1f"))
+    assert [e.outcome for e in world.events(RunEnded)] == [RunOutcome.ABORTED]
+    world.start(purge(300), valve("tma", 10), uid=OTHER_UID)
     assert world.run_until_ended().outcome is RunOutcome.COMPLETED
 
 
@@ -130,12 +131,12 @@ def test_a_lost_link_ends_the_run_and_the_safe_state_is_the_first_thing_after_th
     world.disconnect()
     assert world.outcome is RunOutcome.LINK_LOST
     assert world.pulses[0].outcome is WriteOutcome.UNKNOWN
-    assert world.state.machine is MachineState.ABORTING
+    assert world.machine == "Aborting"
     world.run_for(2 * S)
     world.connect()
     world.run_for(50 * MS)
     assert not world.open_valves
-    assert world.state.machine is MachineState.IDLE
+    assert world.machine == "Idle"
 
 
 def test_a_safe_state_not_confirmed_in_time_latches_until_somebody_clears_it():
@@ -143,13 +144,13 @@ def test_a_safe_state_not_confirmed_in_time_latches_until_somebody_clears_it():
     world.run_for(400 * MS)
     world.disconnect()
     world.run_for(11 * S)
-    assert world.state.machine is MachineState.ABORTED
+    assert world.machine == "Aborted"
     assert not world.events(SafeStateReached)[-1].confirmed
     world.connect()
     world.run_for(50 * MS)
     assert not world.open_valves
     assert world.events(SafeStateReached)[-1].confirmed
-    assert world.state.machine is MachineState.ABORTED
+    assert world.machine == "Aborted"
 
 
 @pytest.mark.parametrize("fate", ["mute", "lost"])
@@ -174,7 +175,7 @@ def test_a_refused_closing_is_a_safety_violation_and_latches():
     world.fates.clear()
     world.run_for(1 * S)
     assert world.outcome is RunOutcome.SAFETY_VIOLATION
-    assert world.state.machine is MachineState.ABORTED
+    assert world.machine == "Aborted"
     assert not world.open_valves
 
 
@@ -186,7 +187,7 @@ def test_a_refused_opening_fails_the_step_and_the_cleanup_runs():
     assert ended.outcome is RunOutcome.STEP_FAILED
     assert "dose-tma: valve tma did not open" in ended.message
     assert world.value("heater.setpoint") == 25.0
-    assert world.state.machine is MachineState.IDLE
+    assert world.machine == "Idle"
 
 
 def test_the_cleanup_runs_once_after_success_and_never_after_an_abort():

@@ -23,185 +23,14 @@ from ald.engine.inputs import (
 )
 from ald.engine.state import State
 from ald.engine.step import step
-from ald.engine.wake import wake_ns
-from ald.plant.model import (
-    DataType,
-    ExclusionGroup,
-    Gas,
-    Heartbeat,
-    Identity,
-    LinkSettings,
-    Mode,
-    Order,
-    Parameter,
-    Plant,
-    Point,
-    SafeAction,
-    SafeOutput,
-    SafeState,
-    SafeValve,
-    Table,
-    Valve,
-    digest,
-    signals,
-)
+from ald.engine.wake import edge_ns, wake_ns
+from ald.plant.model import Plant, Table, digest, signals
 from ald.plant.words import decode
-from ald.program import model as program
-from ald.program.model import Estimate, Instruction, Program
-from ald.records.event import Event, PulseDone, RunEnded, RunIdentity, RunOutcome
+from ald.records.event import Event, PulseDone, RunEnded, RunOutcome
 from ald.records.scan import Quality, Scan
-from ald.wire import PROTOCOL, RunOrder
+from unit.engine.programs import MS, PLANT, UID, S, compiled, order
 
-MS = 1_000_000
-S = 1_000_000_000
-UID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 KIND = TypeVar("KIND")
-
-
-def parameter(name: str, address: int, table: Table = Table.HOLDING, **changes) -> Parameter:
-    kind = DataType.BOOL if table.is_bits else DataType.FLOAT32
-    point = Point(table=table, address=address, type=kind, order=Order.CDAB)
-    fields = {"minimum": 0.0, "maximum": 500.0, "writable": table is Table.HOLDING} | changes
-    return Parameter(
-        name=name, component=name.split(".", maxsplit=1)[0], point=point, unit="", **fields
-    )
-
-
-PLANT = Plant(
-    identity=Identity(installation="i", namespace="n", name="m", uid="u"),
-    generation=1,
-    link=LinkSettings(host="127.0.0.1", cycle_ns=2 * MS),
-    scan_period_ns=100 * MS,
-    max_hold_ns=60 * S,
-    mode=Mode.CONTROL,
-    parameters=(
-        parameter("heater.temperature", 0, Table.INPUT),
-        parameter("heater.setpoint", 0),
-        parameter("heater.power", 0, Table.COIL, minimum=None, maximum=None, writable=True),
-        parameter("mfc.flow", 10, Table.INPUT),
-        parameter("mfc.setpoint", 10, writable=False),
-        parameter("mfc-2.setpoint", 20, writable=False),
-    ),
-    valves=tuple(
-        Valve(name=name, number=i + 1, coil=8 + i, max_open_ns=5 * S)
-        for i, name in enumerate(("tma", "water", "spare", "vent"))
-    ),
-    gases=(
-        Gas(name="N2", setpoint="mfc.setpoint", feedback="mfc.flow"),
-        Gas(name="Ar", setpoint="mfc-2.setpoint"),
-    ),
-    groups=(
-        ExclusionGroup(
-            name="precursors",
-            valves=("tma", "water", "spare"),
-            purge_gases=("N2", "Ar"),
-            minimum_purge_ns=250 * MS,
-            minimum_flow=15.0,
-        ),
-    ),
-    unrestricted_valves=("vent",),
-    safe_state=SafeState(
-        valves=(
-            SafeValve(valve="tma", action=SafeAction.CLOSED),
-            SafeValve(valve="water", action=SafeAction.CLOSED),
-            SafeValve(valve="spare", action=SafeAction.CLOSED),
-            SafeValve(valve="vent", action=SafeAction.KEEP),
-        ),
-        outputs=(
-            SafeOutput(parameter="heater.power", value=0.0),
-            SafeOutput(gas="N2", value=20.0),
-            SafeOutput(parameter="heater.setpoint", value=None),
-        ),
-    ),
-    heartbeat=Heartbeat(address=100, period_ns=500 * MS, timeout_ns=2 * S),
-)
-
-
-def valve(name: str, open_ms: float) -> Instruction:
-    return program.Pulse(path="p", name=f"dose-{name}", valve=name, open_ns=int(open_ms * MS))
-
-
-def purge(ms: float, flow: float = 20.0, gas: str = "N2") -> Instruction:
-    return program.Purge(path="p", name="purge", gas=gas, flow=flow, duration_ns=int(ms * MS))
-
-
-def assign(value: float, parameter: str = "heater.setpoint") -> Instruction:
-    return program.Set(path="p", name="assign", parameter=parameter, value=value)
-
-
-def flow(value: float, gas: str = "N2") -> Instruction:
-    return program.Set(path="p", name="flow", gas=gas, value=value)
-
-
-def ramp(to: float, per_second: float) -> Instruction:
-    return program.Ramp(
-        path="p", name="ramp", parameter="heater.setpoint", to=to, per_second=per_second
-    )
-
-
-def wait(ms: float) -> Instruction:
-    return program.Wait(path="p", name="wait", duration_ns=int(ms * MS))
-
-
-def wait_for(condition: str, reads: tuple[str, ...], stable_ms: float, timeout_ms: float):
-    return program.WaitFor(
-        path="p",
-        name="settle",
-        condition=condition,
-        reads=reads,
-        stable_ns=int(stable_ms * MS),
-        timeout_ns=int(timeout_ms * MS),
-    )
-
-
-def loop(count: int, *body: Instruction | list) -> list:
-    """A loop as a nested list, flattened by `compiled`."""
-    return [count, *body]
-
-
-def compiled(*steps, cleanup=(), plant: Plant = PLANT) -> Program:
-    instructions: list[Instruction] = []
-    leaves = _flatten(steps, instructions, 0)
-    start = len(instructions)
-    leaves += _flatten(cleanup, instructions, 0)
-    return Program(
-        recipe="r",
-        recipe_uid="x",
-        recipe_generation=1,
-        plant_digest=digest(plant),
-        inputs={},
-        instructions=tuple(instructions),
-        cleanup=start,
-        estimate=Estimate(leaves=leaves, minimum_ns=0, maximum_ns=0, openings={}),
-        separations=(),
-    )
-
-
-def _flatten(steps, into: list[Instruction], depth: int) -> int:
-    leaves = 0
-    for item in steps:
-        if not isinstance(item, list):
-            into.append(item)
-            leaves += 1
-            continue
-        begin = len(into)
-        into.append(program.Loop(path="p", name="loop", count=item[0], depth=depth, end=0))
-        leaves += item[0] * _flatten(item[1:], into, depth + 1)
-        into.append(program.EndLoop(begin=begin))
-        into[begin] = program.Loop(
-            path="p", name="loop", count=item[0], depth=depth, end=len(into) - 1
-        )
-    return leaves
-
-
-def order(given: Program, uid: str = UID) -> RunOrder:
-    return RunOrder(
-        protocol=PROTOCOL,
-        run=RunIdentity(namespace="n", name="run", uid=uid),
-        recipe_source="{}",
-        program=given,
-        program_digest=program.digest(given),
-    )
 
 
 class World:
@@ -307,6 +136,7 @@ class World:
                 self.give(Tick(at_ns=self.now))
                 again = wake_ns(self.state)
                 assert again is None or again > self.now or again != wake, "the engine spins"
+                self._scans_are_possible()
 
     def run_until_ended(self, within_ns: int = 3600 * S) -> RunEnded:
         end = self.now + within_ns
@@ -328,6 +158,10 @@ class World:
     @property
     def outcome(self) -> RunOutcome:
         return self.events(RunEnded)[-1].outcome
+
+    @property
+    def machine(self) -> str:
+        return self.state.machine.value
 
     def value(self, name: str) -> float:
         assert self.plant is not None
@@ -362,6 +196,11 @@ class World:
                     self.plant = plant
                 case Exit():
                     self.exited = True
+
+    def _scans_are_possible(self) -> None:
+        """An edge that has passed keeps every scan away: there may be none that nobody is about to carry out."""
+        edge, wake = edge_ns(self.state), wake_ns(self.state)
+        assert edge is None or edge > self.now or (wake is not None and wake <= self.now)
 
     def _at(self, when: int, act: Callable[[], None]) -> None:
         heapq.heappush(self._queue, (when, next(self._order), act))

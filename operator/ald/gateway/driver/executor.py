@@ -28,6 +28,7 @@ from ald.gateway.driver import alive, requests
 from ald.gateway.driver.commands import Commands, Glance
 from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.files import write_plant
+from ald.gateway.driver.lead import Lead
 from ald.gateway.driver.recorder import Recorder
 from ald.gateway.driver.settings import Settings
 from ald.gateway.driver.station import Station
@@ -92,6 +93,7 @@ class Executor:
         self._state = State()
         self._station: Station | None = None
         self._is_over = False
+        self._lead = Lead()
         self._chores_ns = 0
         self._stop_reason = ""
 
@@ -171,7 +173,8 @@ class Executor:
         sleep_ns = until_ns - now_ns - (SPIN_NS if is_edge else 0)
         came, takes, _ = select.select(reading, writing, [], max(0, sleep_ns) / 1e9)
         if is_edge and not came and not takes and edge_ns is not None:
-            while clock.monotonic_ns() < edge_ns:
+            ready_ns = edge_ns - self._lead.ns(self._state)
+            while clock.monotonic_ns() < ready_ns:
                 pass
         return came, takes
 
@@ -182,9 +185,9 @@ class Executor:
         for _ in range(ROUNDS_MAX):
             due_ns = wake.wake_ns(self._state)
             now_ns = self._parts.clock.monotonic_ns()
-            if due_ns is None or due_ns > now_ns:
+            if due_ns is None or due_ns > now_ns + self._lead.ns(self._state):
                 return
-            self._give(Tick(at_ns=now_ns))
+            self._give(Tick(at_ns=max(now_ns, due_ns)))
 
     def _news(self) -> None:
         """Tell the engine what the link has to say, and what that brings about, until there is nothing more."""
@@ -237,6 +240,7 @@ class Executor:
                     assert self._station is not None, "a write needs a plant"
                     self._station.write(effect, self._parts.clock.monotonic_ns())
                 case Journal(event=event):
+                    self._lead.learn(event)
                     is_recorded = self._parts.recorder.event(event)
                     self._log_event(event)
                     if not is_recorded and isinstance(event, PulseOpening):

@@ -1,0 +1,123 @@
+"""Which runs may start."""
+
+import pytest
+from msgspec.structs import replace
+
+from ald.engine.inputs import (
+    Input,
+    PlantGiven,
+    RecordRoom,
+    RunGiven,
+    ShutdownAsked,
+    WatchdogSeen,
+)
+from ald.errors import RefusedError
+from ald.plant.model import digest
+from ald.records.event import RunOutcome, RunStarted
+from unit.engine.programs import (
+    OTHER_UID,
+    PLANT,
+    UID,
+    S,
+    compiled,
+    loop,
+    order,
+    purge,
+    valve,
+    wait,
+    wait_for,
+)
+from unit.engine.world import World
+
+
+def reason(world, given):
+    before = world.state
+    with pytest.raises(RefusedError) as refused:
+        world.give(RunGiven(at_ns=world.now, order=given))
+    assert world.state is before
+    assert world.events(RunStarted) == [] or world.state.run is not None
+    return refused.value.reason
+
+
+def good():
+    return order(compiled(wait(100)))
+
+
+def test_an_order_that_is_not_what_its_digest_says_is_refused():
+    assert reason(World().ready(), replace(good(), program_digest="0" * 64)) == "DigestMismatch"
+
+
+def test_a_program_for_another_configuration_is_refused():
+    other = order(replace(compiled(wait(100)), plant_digest="0" * 64))
+    assert reason(World().ready(), other) == "PlantMismatch"
+
+
+def test_another_version_of_the_protocol_is_refused():
+    assert reason(World().ready(), replace(good(), protocol=99)) == "Protocol"
+
+
+@pytest.mark.parametrize("uid", ["", "run-1", "x" * 32])
+def test_a_uid_that_is_no_uuid_is_refused(uid):
+    assert reason(World().ready(), order(compiled(wait(100)), uid)) == "BadUid"
+
+
+def test_a_program_with_unsound_loops_is_refused():
+    program = compiled(loop(2, wait(1)))
+    broken = (replace(program.instructions[0], count=0), *program.instructions[1:])
+    assert reason(World().ready(), order(replace(program, instructions=broken))) == "BadProgram"
+
+
+def test_a_condition_that_is_none_is_refused():
+    program = compiled(wait_for("1 +", (), stable_ms=0, timeout_ms=1))
+    assert reason(World().ready(), order(program)) == "BadProgram"
+
+
+def test_a_second_run_is_refused_while_one_is_on_and_the_same_one_is_not_started_twice():
+    world = World().ready().start(wait(1000))
+    assert reason(world, order(compiled(wait(100)), OTHER_UID)) == "NotIdle"
+    world.start(wait(1000))
+    assert len(world.events(RunStarted)) == 1
+    world.run_until_ended()
+    world.start(wait(1000))
+    assert len(world.events(RunStarted)) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (WatchdogSeen(at_ns=0, ok=False), "WatchdogDown"),
+        (RecordRoom(at_ns=0, ok=False), "RecordFull"),
+        (ShutdownAsked(at_ns=1002 * S, reason="r"), "ShuttingDown"),
+    ],
+)
+def test_a_gateway_that_is_not_fit_says_why(told: Input, expected):
+    world = World().ready()
+    world.give(told)
+    assert reason(world, good()) in (expected, "NotIdle")
+
+
+def test_a_plant_without_heartbeat_needs_to_say_that_it_wants_none():
+    plant = replace(PLANT, heartbeat=None)
+    assert reason(World(plant).ready(), order(compiled(wait(1), plant=plant))) == "NoWatchdog"
+    plant = replace(plant, allow_without_watchdog=True)
+    world = World(plant).ready().start(purge(300), valve("tma", 10))
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+
+
+def test_nothing_runs_before_anything_was_read():
+    world = World()
+    world.scanning = False
+    world.ready()
+    assert reason(world, good()) == "NoScan"
+
+
+def test_nothing_runs_without_a_plant_or_a_connection():
+    assert reason(World(plant=None), good()) == "PlantMismatch"
+    world = World()
+    world.give(PlantGiven(at_ns=world.now, plant=PLANT, plant_digest=digest(PLANT), confirmed=True))
+    assert reason(world, good()) == "NotIdle"
+
+
+def test_a_started_uid_is_remembered():
+    world = World().ready().start(wait(10))
+    assert UID in world.state.started_uids

@@ -1,0 +1,88 @@
+"""From leaf to leaf: schedule, cleanup, room on record."""
+
+from ald.engine.course import LATE_NS
+from ald.engine.inputs import RecordRoom
+from ald.records.event import (
+    HoldEnded,
+    HoldStarted,
+    RunOutcome,
+    StateChanged,
+    StepEnded,
+    StepStarted,
+)
+from unit.engine.programs import MS, S, assign, flow, loop, purge, valve, wait
+from unit.engine.world import World
+
+
+def states(world):
+    return [e.state.value for e in world.events(StateChanged)]
+
+
+def test_steps_are_named_by_kind_with_the_iterations_around_them():
+    world = World().ready().start(flow(20.0), loop(2, purge(300), valve("tma", 10)), wait(1))
+    world.run_until_ended()
+    assert [(e.step, e.iterations) for e in world.events(StepStarted)] == [
+        ("set", ()),
+        ("purge", (1,)),
+        ("valve", (1,)),
+        ("purge", (2,)),
+        ("valve", (2,)),
+        ("wait", ()),
+    ]
+
+
+def test_a_run_passes_completing_and_ends_idle():
+    world = World().ready().start(wait(10), cleanup=[wait(10)])
+    world.run_until_ended()
+    assert states(world)[-3:] == ["Execute", "Completing", "Idle"]
+
+
+def test_a_small_delay_is_caught_up_so_that_nothing_drifts():
+    world = World(late_ns=LATE_NS // 2).ready()
+    began = world.now
+    world.start(*[wait(200)] * 20)
+    world.run_until_ended()
+    assert world.events(StepEnded)[-1].at_ns - began == 20 * 200 * MS + LATE_NS // 2
+
+
+def test_a_long_delay_moves_the_schedule_instead_of_cutting_steps_short():
+    world = World(late_ns=2 * LATE_NS).ready()
+    world.start(*[wait(200)] * 20)
+    world.run_until_ended()
+    ended = [e.at_ns for e in world.events(StepEnded)]
+    began = [e.at_ns for e in world.events(StepStarted)]
+    assert min(e - b for b, e in zip(began, ended, strict=True)) >= 200 * MS
+
+
+def test_a_step_that_fails_in_the_cleanup_ends_in_the_safe_state():
+    world = World().ready()
+    world.fates.append(lambda w: "refuse" if w.lane.value == "recipe" else None)
+    world.start(wait(10), cleanup=[assign(50.0)])
+    world.run_for(1 * S)
+    assert world.outcome is RunOutcome.STEP_FAILED
+    assert states(world)[-4:] == ["Completing", "Aborting", "Stopped", "Idle"]
+    assert world.value("mfc.setpoint") == 20.0
+
+
+def test_without_room_on_record_the_run_holds_between_steps_and_goes_on_when_there_is_room():
+    world = World().ready().start(flow(20.0), purge(300), valve("tma", 500), purge(300))
+    world.run_for(500 * MS)
+    world.give(RecordRoom(at_ns=world.now, ok=False))
+    assert world.events(HoldStarted) == []
+    world.run_for(1 * S)
+    assert world.events(HoldStarted)[0].reason == "RecordFull"
+    assert not world.open_valves
+    assert world.pulses[0].error_ns == 0
+    world.give(RecordRoom(at_ns=world.now, ok=True))
+    assert len(world.events(HoldEnded)) == 1
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+
+
+def test_a_hold_in_the_cleanup_goes_on_in_the_cleanup():
+    world = World().ready().start(wait(10), cleanup=[wait(100), wait(100)])
+    world.run_for(50 * MS)
+    world.give(RecordRoom(at_ns=world.now, ok=False))
+    world.run_for(200 * MS)
+    world.give(RecordRoom(at_ns=world.now, ok=True))
+    world.run_until_ended()
+    assert states(world)[-5:] == ["Completing", "Held", "Execute", "Completing", "Idle"]

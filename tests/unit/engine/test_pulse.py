@@ -1,0 +1,71 @@
+"""One pulse: its edges, its record, its uncertainty."""
+
+import pytest
+
+from ald.engine.effects import Coils, Write
+from ald.records.event import RunOutcome, StepEnded
+from unit.engine.programs import MS, S, flow, purge, valve
+from unit.engine.world import World
+
+
+def edges(world):
+    return [
+        (w.target.address, w.target.bits)
+        for w in world.log
+        if isinstance(w, Write) and isinstance(w.target, Coils) and len(w.target.bits) == 1
+    ]
+
+
+@pytest.mark.parametrize("round_trip_ms", [1, 5, 20])
+def test_the_width_does_not_depend_on_the_round_trip(round_trip_ms):
+    world = World(round_trip_ns=round_trip_ms * MS).ready().start(purge(300), valve("tma", 40))
+    world.run_until_ended()
+    (pulse,) = world.pulses
+    assert pulse.closed_sent_ns - pulse.opened_sent_ns == 40 * MS
+    assert pulse.error_ns == 0
+    opened, closed = world.trace
+    assert closed[0] - opened[0] == 40 * MS
+
+
+def test_the_uncertainty_covers_the_longer_round_trip_and_one_cycle_of_the_plc():
+    world = World(round_trip_ns=7 * MS).ready().start(purge(300), valve("tma", 40))
+    world.run_until_ended()
+    (pulse,) = world.pulses
+    assert pulse.uncertainty_ns == 7 * MS + 2 * MS
+    assert pulse.opened_ack_ns - pulse.opened_sent_ns == 7 * MS
+
+
+def test_a_pulse_shorter_than_the_round_trip_still_closes():
+    world = World(round_trip_ns=20 * MS).ready().start(purge(300), valve("tma", 10))
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+    assert not world.open_valves
+    # With one request in flight the closing edge waits for the answer to the opening one, and the record says so.
+    assert world.pulses[0].error_ns == 10 * MS
+
+
+def test_each_valve_is_opened_once_and_closed_once():
+    world = World().ready().start(purge(300), valve("tma", 40), purge(300), valve("water", 20))
+    world.run_until_ended()
+    assert edges(world) == [(8, (True,)), (8, (False,)), (9, (True,)), (9, (False,))]
+
+
+def test_the_next_step_is_due_when_the_pulse_was_to_end_whatever_the_link_took():
+    world = World(round_trip_ns=9 * MS).ready()
+    world.start(flow(20.0), purge(300), valve("tma", 40), purge(500))
+    world.run_until_ended()
+    (pulse,) = world.pulses
+    assert pulse.closed_ack_ns > pulse.due_ns + 40 * MS
+    assert world.events(StepEnded)[-1].at_ns == pulse.due_ns + 540 * MS
+
+
+def test_without_an_answer_to_the_closing_edge_the_link_is_dropped_and_nothing_is_sent_twice():
+    world = World().ready()
+    world.fates.append(lambda w: "lost" if getattr(w.target, "bits", ()) == (False,) else None)
+    world.start(purge(300), valve("tma", 30))
+    world.run_for(2 * S)
+    assert world.outcome is RunOutcome.LINK_LOST
+    assert len(edges(world)) == 2
+    world.fates.clear()
+    world.connect()
+    world.run_for(100 * MS)
+    assert not world.open_valves

@@ -1,0 +1,171 @@
+"""Purges by measured flow: what counts, what holds, what is given back."""
+
+import pytest
+from msgspec.structs import replace
+
+from ald.records.event import (
+    HoldEnded,
+    HoldStarted,
+    RunOutcome,
+    StateChanged,
+    Written,
+)
+from unit.engine.programs import MS, PLANT, S, flow, loop, purge, valve
+from unit.engine.world import World
+
+
+def written(world):
+    return [(w.target, w.value) for w in world.events(Written) if w.by == "purge"]
+
+
+def test_the_set_point_returns_to_its_value_before_the_purge():
+    world = World().ready().start(flow(16.0), purge(500, 40.0))
+    world.run_for(400 * MS)
+    assert world.value("mfc.setpoint") == 40.0
+    world.run_until_ended()
+    assert world.value("mfc.setpoint") == 16.0
+    assert written(world) == [("mfc.setpoint", 40.0), ("mfc.setpoint", 16.0)]
+
+
+def test_a_flow_that_is_set_already_is_not_written():
+    world = World().ready().start(flow(20.0), purge(500, 20.0))
+    world.run_until_ended()
+    assert written(world) == []
+
+
+def test_good_flow_needs_no_hold():
+    world = World().ready().start(flow(20.0), loop(5, purge(300), valve("tma", 20)))
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+    assert world.events(HoldStarted) == []
+
+
+def test_low_flow_holds_before_the_next_pulse_with_the_gas_kept_flowing():
+    world = World(follow_flow=False).ready()
+    world.overrides["mfc.flow"] = 10.0
+    world.start(purge(500, 20.0), valve("tma", 40))
+    world.run_for(2 * S)
+    (hold,) = world.events(HoldStarted)
+    assert hold.reason == "PurgeFlowLow"
+    assert "precursors" in hold.message
+    assert "mfc.flow is 10" in hold.message
+    assert world.machine == "Held"
+    assert world.value("mfc.setpoint") == 20.0
+    assert not world.trace
+    world.overrides["mfc.flow"] = 19.0
+    world.run_for(1 * S)
+    assert len(world.events(HoldEnded)) == 1
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+    states = [e.state.value for e in world.events(StateChanged)]
+    assert states[-5:] == ["Execute", "Held", "Execute", "Completing", "Idle"]
+
+
+def test_after_the_flow_is_back_the_whole_minimum_is_purged_before_a_valve_opens():
+    world = World(follow_flow=False).ready()
+    world.overrides["mfc.flow"] = 0.0
+    world.start(purge(300), valve("tma", 40))
+    world.run_for(1050 * MS)
+    world.overrides["mfc.flow"] = 20.0
+    back = world.now
+    world.run_until_ended()
+    assert world.trace[0][0] - back >= 250 * MS
+
+
+def test_a_bad_flow_reading_does_not_count():
+    world = World().ready()
+    world.overrides["mfc.flow"] = None
+    world.start(purge(500), valve("tma", 40))
+    world.run_for(2 * S)
+    assert "not readable" in world.events(HoldStarted)[0].message
+
+
+def test_a_dip_in_the_middle_takes_back_the_time_since_the_last_good_scan():
+    world = World(follow_flow=False).ready()
+    world.overrides["mfc.flow"] = 20.0
+    world.start(purge(300), valve("tma", 40), purge(300), valve("water", 40))
+    world.run_for(450 * MS)
+    world.overrides["mfc.flow"] = 0.0
+    world.run_for(100 * MS)
+    world.overrides["mfc.flow"] = 20.0
+    world.run_until_ended()
+    first, second = world.pulses
+    assert second.opened_sent_ns - first.closed_ack_ns >= 350 * MS
+
+
+def test_when_the_scans_stop_the_flow_counts_only_as_long_as_the_last_one_speaks_for_it():
+    plant = replace(PLANT, groups=(replace(PLANT.groups[0], minimum_purge_ns=2 * S),))
+    world = World(plant).ready()
+    world.scanning = False
+    world.start(flow(20.0), purge(3000), valve("tma", 40))
+    world.run_for(10 * S)
+    assert world.events(HoldStarted)
+    assert not world.trace
+
+
+def test_a_gas_without_feedback_counts_by_the_clock():
+    world = World(follow_flow=False).ready()
+    world.overrides["mfc.flow"] = 0.0
+    world.start(purge(300, 20.0, "Ar"), valve("tma", 40))
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+    assert world.events(HoldStarted) == []
+
+
+def test_a_purge_below_the_groups_flow_does_not_count():
+    world = World().ready().start(purge(5000, 10.0), valve("tma", 40))
+    assert world.run_until_ended().outcome is RunOutcome.SAFETY_VIOLATION
+    assert not world.trace
+
+
+def test_purges_add_up_until_a_valve_of_the_group_opens():
+    world = World().ready().start(flow(20.0), purge(150), purge(150), valve("tma", 40))
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+
+
+def test_a_purge_of_exactly_the_minimum_is_drawn_out_by_the_round_trip_without_a_hold():
+    world = World(round_trip_ns=5 * MS).ready()
+    world.start(
+        flow(20.0),
+        purge(300),
+        loop(20, valve("tma", 20), purge(250), valve("water", 20), purge(250)),
+    )
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+    assert world.events(HoldStarted) == []
+    gaps = [
+        b.opened_sent_ns - a.closed_ack_ns
+        for a, b in zip(world.pulses, world.pulses[1:], strict=False)
+    ]
+    assert min(gaps) >= 250 * MS
+
+
+def test_a_hold_longer_than_its_maximum_aborts():
+    world = World(replace(PLANT, max_hold_ns=5 * S), follow_flow=False).ready()
+    world.overrides["mfc.flow"] = 0.0
+    world.start(purge(300), valve("tma", 40))
+    world.run_for(7 * S)
+    assert world.outcome is RunOutcome.HOLD_TIMEOUT
+    assert world.machine == "Idle"
+
+
+def test_a_set_point_that_cannot_be_read_fails_the_step():
+    world = World().ready()
+    world.overrides["mfc.setpoint"] = None
+    world.run_for(200 * MS)
+    world.start(purge(300))
+    assert world.run_until_ended().outcome is RunOutcome.STEP_FAILED
+
+
+@pytest.mark.parametrize("nth", [0, 1])
+def test_a_refused_write_of_the_flow_fails_the_step(nth):
+    world = World().ready()
+    seen = []
+
+    def fate(write):
+        if getattr(write.target, "words", None) is None:
+            return None
+        seen.append(write)
+        return "refuse" if len(seen) == nth + 1 else None
+
+    world.fates.append(fate)
+    world.start(purge(300))
+    ended = world.run_until_ended()
+    assert ended.outcome is RunOutcome.STEP_FAILED
+    assert "mfc.setpoint was not set" in ended.message

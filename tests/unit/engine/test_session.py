@@ -1,0 +1,251 @@
+"""Starts, configurations, connections, clearing, shutdown."""
+
+import pytest
+from msgspec.structs import replace
+
+from ald.engine.effects import UsePlant, Write
+from ald.engine.inputs import (
+    AbortAsked,
+    ClearAsked,
+    ClockStep,
+    OpenPulse,
+    PlantGiven,
+    RunGiven,
+    ShutdownAsked,
+)
+from ald.engine.trace import open_run
+from ald.errors import RefusedError
+from ald.plant.model import Mode, digest
+from ald.records.event import (
+    Cleared,
+    ClockStepped,
+    PulseDone,
+    RunEnded,
+    RunOutcome,
+    SafeStateReached,
+    SessionEnded,
+    SessionStarted,
+    StepEnded,
+    WriteOutcome,
+    Written,
+)
+from unit.engine.programs import MS, PLANT, UID, S, loop, purge, valve, wait
+from unit.engine.world import World
+
+
+def given(world, plant, *, plant_digest=None, confirmed=True):
+    plant_digest = plant_digest or digest(plant)
+    world.give(
+        PlantGiven(at_ns=world.now, plant=plant, plant_digest=plant_digest, confirmed=confirmed)
+    )
+
+
+def writes(world):
+    return [e for e in world.log if isinstance(e, Write)]
+
+
+def crashed(after_ms):
+    """A run cut off by the death of its executor: what durable state says, and the world it leaves."""
+    world = World().ready().start(purge(300), valve("tma", 400), purge(300), wait(9000))
+    world.run_for(after_ms * MS)
+    found = open_run(world.state)
+    assert found is not None
+    return world, found
+
+
+def test_with_no_run_open_a_start_moves_the_valves_and_leaves_the_rest_as_it_is():
+    world = World()
+    world.coils[8] = True
+    world.connect()
+    world.run_for(100 * MS)
+    assert not world.open_valves
+    assert {w.target for w in world.events(Written)} == {"valve.tma", "valve.water", "valve.spare"}
+    assert "no run was on" in world.events(SessionStarted)[0].found
+
+
+def test_neighbouring_valves_are_shut_by_one_write():
+    world = World()
+    world.connect()
+    world.run_for(100 * MS)
+    (write,) = writes(world)
+    assert write.target.bits == (False, False, False)
+
+
+@pytest.mark.requirement("INT-12")
+@pytest.mark.parametrize(("after_ms", "ordinal"), [(100, 1), (400, 2), (2000, 4)])
+def test_a_run_open_at_a_crash_is_ended_exactly_and_the_machine_made_wholly_safe(after_ms, ordinal):
+    _, found = crashed(after_ms)
+    world = World(open_run=found)
+    (ended,) = world.events(RunEnded)
+    assert ended.outcome is RunOutcome.GATEWAY_RESTARTED
+    assert ended.run == UID
+    assert f"number {ordinal}" in ended.message
+    assert world.machine == "Aborting"
+    assert world.events(StepEnded)[0].ordinal == ordinal
+    world.connect()
+    world.run_for(100 * MS)
+    assert world.events(SafeStateReached)[0].confirmed
+    assert world.machine == "Stopped"
+    assert world.value("mfc.setpoint") == 20.0
+    given(world, PLANT)
+    assert world.machine == "Idle"
+
+
+def test_a_pulse_open_at_a_crash_is_on_record_as_of_unknown_end():
+    _, found = crashed(400)
+    assert isinstance(found.pulse, OpenPulse)
+    assert found.pulse.opened_sent_ns > 0
+    world = World(open_run=found)
+    (pulse,) = world.events(PulseDone)
+    assert (pulse.valve, pulse.outcome) == ("tma", WriteOutcome.UNKNOWN)
+    assert world.events(RunEnded)[0].pulses == 1
+
+
+def test_after_a_crash_without_the_plc_the_machine_latches_until_cleared():
+    _, found = crashed(400)
+    world = World(open_run=found)
+    world.run_for(11 * S)
+    assert world.machine == "Aborted"
+    world.connect()
+    world.run_for(100 * MS)
+    given(world, PLANT)
+    assert world.machine == "Aborted"
+    world.give(ClearAsked(at_ns=world.now, by="me", comment="looked"))
+    assert world.machine == "Idle"
+    assert world.events(Cleared)[0].by == "me"
+
+
+def test_a_run_known_from_before_the_crash_is_never_started_again():
+    before, found = crashed(400)
+    order = next(i for i in before.inputs if isinstance(i, RunGiven)).order
+    world = World(open_run=found).ready()
+    world.give(RunGiven(at_ns=world.now, order=order))
+    assert world.state.run is None
+
+
+def test_without_configuration_nothing_is_written_and_the_reason_is_shown():
+    world = World(plant=None)
+    world.run_for(20 * S)
+    assert (world.machine, world.state.reason) == ("Stopped", "NoPlant")
+    assert writes(world) == []
+
+
+def test_a_run_open_at_a_crash_ends_even_when_the_configuration_is_lost():
+    _, found = crashed(400)
+    world = World(plant=None, open_run=found)
+    assert world.outcome is RunOutcome.GATEWAY_RESTARTED
+    world.run_for(11 * S)
+    assert world.machine == "Aborted"
+    given(world, PLANT)
+    world.connect()
+    world.run_for(100 * MS)
+    assert world.events(SafeStateReached)[-1].confirmed
+
+
+def test_idle_needs_the_operators_confirmation():
+    world = World()
+    world.connect()
+    world.run_for(100 * MS)
+    assert (world.machine, world.state.reason) == ("Stopped", "NotConfirmed")
+    given(world, PLANT, confirmed=False)
+    assert world.machine == "Stopped"
+    given(world, PLANT)
+    assert world.machine == "Idle"
+
+
+def test_a_configuration_with_another_digest_than_its_own_is_refused():
+    world = World().ready()
+    with pytest.raises(RefusedError, match="digest"):
+        given(world, PLANT, plant_digest="0" * 64)
+
+
+def test_a_new_configuration_waits_for_the_run_and_then_needs_a_connection_of_its_own():
+    world = World().ready().start(wait(1000))
+    other = replace(PLANT, generation=2)
+    with pytest.raises(RefusedError) as refused:
+        given(world, other)
+    assert refused.value.reason == "RunActive"
+    world.run_until_ended()
+    given(world, other)
+    assert [e.plant for e in world.log if isinstance(e, UsePlant)] == [other]
+    assert world.machine == "Stopped"
+    world.connect()
+    world.run_for(200 * MS)
+    assert world.machine == "Idle"
+
+
+def test_in_mode_observe_nothing_is_ever_written():
+    plant = replace(PLANT, mode=Mode.OBSERVE)
+    world = World(plant)
+    world.connect()
+    given(world, plant)
+    world.run_for(1 * S)
+    world.disconnect()
+    world.connect()
+    world.give(AbortAsked(at_ns=world.now, uid="", by="t", reason="r"))
+    world.run_for(1 * S)
+    assert writes(world) == []
+    assert (world.machine, world.state.reason) == ("Stopped", "ObserveMode")
+    world.give(ShutdownAsked(at_ns=world.now, reason="SIGTERM"))
+    assert world.exited
+
+
+def test_a_stop_without_a_run_writes_the_whole_safe_state():
+    world = World().ready()
+    world.give(AbortAsked(at_ns=world.now, uid="", by="t", reason="r"))
+    world.run_for(100 * MS)
+    assert world.value("mfc.setpoint") == 20.0
+    assert world.machine == "Idle"
+
+
+def test_an_abort_of_another_run_changes_nothing():
+    world = World().ready().start(wait(1000))
+    world.give(AbortAsked(at_ns=world.now, uid="another", by="t", reason="r"))
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+
+
+def test_only_aborted_is_cleared():
+    world = World().ready()
+    with pytest.raises(RefusedError) as refused:
+        world.give(ClearAsked(at_ns=world.now, by="me", comment=""))
+    assert refused.value.reason == "NotAborted"
+
+
+def test_a_lost_link_when_idle_stops_and_the_next_connection_resets():
+    world = World().ready()
+    world.disconnect()
+    assert (world.machine, world.state.reason) == ("Stopped", "LinkDown")
+    world.connect()
+    world.run_for(100 * MS)
+    assert world.machine == "Idle"
+
+
+def test_a_step_of_the_wall_clock_moves_wall_times_and_no_duration():
+    world = World().ready().start(purge(300), loop(3, valve("tma", 20), purge(300)))
+    world.run_for(500 * MS)
+    world.give(ClockStep(at_ns=world.now, step_ns=-3600 * S))
+    world.run_until_ended()
+    assert world.events(ClockStepped)[0].step_ns == -3600 * S
+    first, second, third = world.pulses
+    assert second.due_ns - first.due_ns == third.due_ns - second.due_ns == 320 * MS
+    assert third.wall_ns < first.wall_ns
+
+
+def test_a_shutdown_when_idle_shuts_the_valves_and_ends():
+    world = World().ready()
+    world.give(ShutdownAsked(at_ns=world.now, reason="SIGTERM"))
+    world.give(ShutdownAsked(at_ns=world.now, reason="SIGTERM"))
+    world.run_for(100 * MS)
+    assert world.exited
+    assert [e.reason for e in world.events(SessionEnded)] == ["SIGTERM"]
+
+
+def test_a_shutdown_without_the_plc_does_not_wait_for_ever():
+    world = World().ready().start(purge(300), valve("tma", 400))
+    world.run_for(400 * MS)
+    world.disconnect()
+    world.give(ShutdownAsked(at_ns=world.now, reason="SIGTERM"))
+    assert world.events(SessionEnded) == []
+    world.run_for(11 * S)
+    assert world.exited
+    assert world.outcome is RunOutcome.LINK_LOST
