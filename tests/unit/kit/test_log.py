@@ -4,6 +4,7 @@ import json
 import logging
 
 import pytest
+import structlog
 
 from ald.kit import log
 
@@ -19,6 +20,8 @@ def test_our_lines_and_those_of_libraries_are_json_with_the_bound_facts(
         logging.getLogger("library").warning("slow %s", "answer")
     finally:
         root.handlers[:], root.level = before, level
+        structlog.reset_defaults()
+        structlog.contextvars.clear_contextvars()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(x["event"], x["level"], x["component"]) for x in lines] == [
         ("stored", "info", "logger"),
