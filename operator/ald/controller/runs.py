@@ -10,7 +10,7 @@ import msgspec
 
 from ald.controller import names, pace
 from ald.controller.announce import announce_change
-from ald.controller.apply import RECIPE, RUN, Document, key_of
+from ald.controller.apply import MACHINE, RECIPE, RUN, Document, key_of
 from ald.controller.conditions import rfc3339
 from ald.controller.decide_run import (
     VOLATILE,
@@ -200,7 +200,7 @@ class Runs:
                 await self._check(run, situation)
                 return True
             case HandOver(compiled=compiled):
-                return await self._hand_over(run, compiled, situation)
+                return await self._hand_over(run, compiled)
             case Nothing():
                 await self._parts.set_finalizer(run, names.RUN_FINALIZER, present=False)
         return False
@@ -241,13 +241,14 @@ class Runs:
         memory.checked = await self._parts.compiler.program(recipe, run, situation.plant)
         memory.checked_for = (uid(recipe), generation(recipe), situation.digest)
 
-    async def _hand_over(self, run: Document, compiled: Compiled, situation: Situation) -> bool:
-        """Give the run to the gateway; return whether it has it now."""
-        memory, machine = self._memory(run), situation.machine
+    async def _hand_over(self, run: Document, compiled: Compiled) -> bool:
+        """Give the run to the gateway; return whether anything has changed by that."""
+        memory, machine = self._memory(run), self._parts.world.find(MACHINE, self._key)
         if not memory.retry.is_due:
             self._look_again(memory.retry.due_ns)
             return False
-        assert machine is not None, "a run is handed over only when its machine is there"
+        if machine is None:
+            return True
         await self._parts.set_finalizer(machine, names.MACHINE_FINALIZER, present=True)
         await self._parts.set_finalizer(run, names.RUN_FINALIZER, present=True)
         newest = self._parts.world.find(RUN, key_of(run))
@@ -265,7 +266,7 @@ class Runs:
             memory.retry.failed()
             self._look_again(memory.retry.due_ns)
             log.warning("run_not_taken", run=run["metadata"]["name"], error=str(error))
-            return False
+            return True
         finally:
             self._starting = ""
             self._abort_wake.set()

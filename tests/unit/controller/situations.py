@@ -133,6 +133,10 @@ class MemoryCluster:
     def read(self, kind: str, name: str, namespace: str = SPACE) -> Document:
         return self.objects[kind, Key(namespace, name)]
 
+    def hold(self, document: Document) -> Document:
+        """Take in an object as somebody else has written it."""
+        return self._store(copy.deepcopy(document))
+
     async def apply(self, document: Document, *, subresource: str = "") -> Document:
         found = self._check("apply", document, subresource)
         old = found or {}

@@ -1,0 +1,165 @@
+"""The operator's parts around a cluster in memory, a clock that stands still, and a gateway that does as a test says."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ald.controller.apply import Document, key_of, kind_of
+from ald.controller.compiler import Compiler
+from ald.controller.keeper import Keeper
+from ald.controller.metrics import Metrics
+from ald.controller.names import Key
+from ald.controller.parts import Parts
+from ald.controller.settings import Settings, gateway_resources
+from ald.controller.world import World
+from ald.errors import AldError
+from ald.records.event import MachineState, RunOutcome
+from ald.wire import AbortOrder, ClearOrder, DriverStatus, GatewayStatus, PlantPush, RunOrder
+from fixtures.controller import gateway_status, progress
+from unit.controller import situations as s
+
+MACHINE_KEY = Key(s.SPACE, "demo-reactor")
+WALL_NS = 1_767_323_045 * 10**9
+
+
+class StillClock:
+    """Time that moves only when told."""
+
+    def __init__(self) -> None:
+        self.now_ns = 1_000_000_000_000
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def wall_ns(self) -> int:
+        return WALL_NS + self.now_ns - 1_000_000_000_000
+
+    def pass_s(self, seconds: float) -> None:
+        self.now_ns += int(seconds * 1e9)
+
+
+class ScriptedGateway:
+    """Obeys like a gateway; `fail` maps a call to the error it ends with, `before` to what happens first."""
+
+    def __init__(self) -> None:
+        self.driver: DriverStatus | None = s.idle()
+        self.calls: list[tuple[str, str]] = []
+        self.fail: dict[str, AldError] = {}
+        self.before: dict[str, Callable[[], Any]] = {}
+        self.revision = 1
+        self.is_closed = False
+
+    def now(self) -> GatewayStatus:
+        return gateway_status(self.driver, revision=self.revision)
+
+    def change(self, **changes: Any) -> GatewayStatus:
+        assert self.driver is not None
+        self.driver = msgspec.structs.replace(self.driver, **changes)
+        self.revision += 1
+        return self.now()
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    async def status(self, *, seen: int, wait_s: float) -> GatewayStatus:
+        await self._call("status", "")
+        if seen >= self.revision:
+            await asyncio.sleep(wait_s)
+        return self.now()
+
+    async def push_plant(self, push: PlantPush) -> GatewayStatus:
+        await self._call("push", push.digest)
+        return self.change(plant_digest=push.digest, plant_confirmed=True, state=MachineState.IDLE)
+
+    async def start(self, order: RunOrder) -> GatewayStatus:
+        await self._call("start", order.run.name)
+        return self.change(run=progress(order), state=MachineState.EXECUTE)
+
+    async def abort(self, uid: str, order: AbortOrder) -> GatewayStatus:
+        await self._call("abort", uid)
+        assert self.driver is not None
+        run = self.driver.run
+        if run is None or run.run.uid != uid:
+            return self.now()
+        ended = msgspec.structs.replace(run, outcome=RunOutcome.ABORTED, message="aborted")
+        return self.change(run=ended, state=MachineState.IDLE)
+
+    async def clear(self, order: ClearOrder) -> GatewayStatus:
+        await self._call("clear", order.comment)
+        return self.change(state=MachineState.STOPPED)
+
+    def sent(self, call: str) -> list[str]:
+        return [about for name, about in self.calls if name == call]
+
+    async def _call(self, name: str, about: str) -> None:
+        self.calls.append((name, about))
+        await asyncio.sleep(0)
+        if name in self.before:
+            await self.before.pop(name)()
+        if name in self.fail:
+            raise self.fail[name]
+
+
+class Events:
+    """Events as they were posted."""
+
+    def __init__(self) -> None:
+        self.posted: list[tuple[str, str]] = []
+
+    def post(self, document: Document, *, warning: bool, reason: str, message: str) -> None:
+        self.posted.append((document["kind"], reason))
+
+    def reasons(self, kind: str) -> list[str]:
+        return [reason for of, reason in self.posted if of == kind]
+
+
+class Bench:
+    """All of it together. `put` brings objects into cluster and world; `sync` shows the world what the cluster has."""
+
+    def __init__(self, *documents: Document) -> None:
+        self.cluster = s.MemoryCluster()
+        self.clock = StillClock()
+        self.gateway = ScriptedGateway()
+        self.events = Events()
+        self.metrics = Metrics()
+        settings = Settings(operator_namespace=s.SPACE, gateway_image="ald/gateway:1")
+        self.keeper = Keeper(self.cluster, settings, self.clock)
+        self.parts = Parts(
+            settings=settings,
+            resources=gateway_resources(settings),
+            cluster=self.cluster,
+            world=World(),
+            compiler=Compiler("ald"),
+            keeper=self.keeper,
+            announcer=self.events,
+            metrics=self.metrics,
+            clock=self.clock,
+            gateway=lambda machine: self.gateway,
+        )
+        self.put(*documents)
+
+    def put(self, *documents: Document) -> None:
+        for document in documents:
+            self.parts.world.put(self.cluster.hold(document))
+
+    def change(self, document: Document) -> None:
+        """Change an object as a user would: in the cluster, and seen through the watch."""
+        self.put(document)
+
+    def read(self, kind: str, name: str) -> Document:
+        return self.cluster.read(kind, name)
+
+    def reason(self, document: Document) -> str:
+        """Return the reason of the first condition that an object has now."""
+        now = self.read(document["kind"], document["metadata"]["name"])
+        return str(now["status"]["conditions"][0]["reason"])
+
+    def status_writes(self, kind: str) -> int:
+        return sum(1 for _, what, _ in self.cluster.writes if what == f"{kind}/status")
+
+    def forget(self, document: Document) -> None:
+        """Delete an object for good."""
+        del self.cluster.objects[kind_of(document).kind, key_of(document)]
+        self.parts.world.remove(document)

@@ -1,0 +1,270 @@
+"""Runs of one machine, with everything around them played: races and failures that a real cluster shows too seldom."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from ald.controller import names
+from ald.controller.apply import MACHINE
+from ald.controller.link import Link
+from ald.controller.runs import Runs
+from ald.controller.views import Reach
+from ald.errors import PeerError, RefusedError
+from ald.records.event import RunOutcome
+from unit.controller import situations as s
+from unit.controller.operators import MACHINE_KEY, Bench
+
+NAME = s.RUN["metadata"]["name"]
+
+
+class Case:
+    def __init__(self, *documents):
+        self.bench = Bench(s.MACHINE, s.RECIPE, *(documents or (s.RUN,)))
+        self.link = Link(self.bench.gateway, self.bench.clock, self.look)
+        self.runs = Runs(MACHINE_KEY, self.bench.parts, self.link, self.look)
+        self.link.take(self.bench.gateway.now())
+
+    def look(self):
+        if hasattr(self, "runs"):
+            self.runs.look()
+
+    async def go(self):
+        plant = await self.bench.parts.compiler.plant(s.MACHINE)
+        machine = self.bench.parts.world.find(MACHINE, MACHINE_KEY)
+        situation = s.situation(machine=machine, plant=plant.plant, reach=self.link.reach)
+        await self.runs.reconcile(situation)
+
+    def change(self, where, value):
+        now = self.bench.read("RecipeRun", NAME)
+        self.bench.change(s.edited(now, where, value))
+        self.runs.look()
+
+    def read(self):
+        return self.bench.read("RecipeRun", NAME)
+
+    @contextlib.asynccontextmanager
+    async def aborting(self):
+        """Have the task that sends aborts running."""
+        task = asyncio.get_running_loop().create_task(self.runs.abort_forever())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def until(self, fact):
+        async with asyncio.timeout(5):
+            while not fact():  # noqa: ASYNC110 -- any fact
+                await asyncio.sleep(0.001)
+
+
+async def test_a_run_is_kept_by_finalizers_before_the_gateway_has_it():
+    case = Case()
+
+    async def look():
+        assert case.read()["metadata"]["finalizers"] == [names.RUN_FINALIZER]
+        machine = case.bench.read("Machine", "demo-reactor")
+        assert machine["metadata"]["finalizers"] == [names.MACHINE_FINALIZER]
+
+    case.bench.gateway.before["start"] = look
+    await case.go()
+    assert case.bench.gateway.sent("start") == [NAME]
+    assert case.bench.reason(s.RUN) == "Running"
+    assert case.runs.has_active
+
+
+async def test_a_run_is_never_sent_twice():
+    case = Case()
+    for _ in range(5):
+        await case.go()
+        case.bench.clock.pass_s(10)
+    assert case.bench.gateway.sent("start") == [NAME]
+
+
+async def test_a_run_is_not_sent_twice_though_the_gateway_forgets_it_and_its_status_is_not_written():
+    case = Case()
+
+    async def lose_the_cluster():
+        case.bench.cluster.away = True
+
+    case.bench.gateway.before["start"] = lose_the_cluster
+    with pytest.raises(PeerError):
+        await case.go()
+    case.bench.cluster.away = False
+    case.link.take(case.bench.gateway.change(run=None))
+    for _ in range(3):
+        await case.go()
+        case.bench.clock.pass_s(5)
+    assert case.bench.gateway.sent("start") == [NAME]
+    case.bench.clock.pass_s(20)
+    await case.go()
+    assert case.bench.reason(s.RUN) == "GatewayRestarted"
+
+
+async def test_an_order_of_unknown_fate_is_picked_up_when_it_did_arrive():
+    case = Case()
+    case.bench.gateway.fail["start"] = PeerError("timed out")
+    await case.go()
+    assert case.bench.reason(s.RUN) == "MachineNotReady"
+    case.link.take(case.bench.gateway.change(run=s.progress_of()))
+    case.bench.clock.pass_s(1)
+    await case.go()
+    assert case.bench.reason(s.RUN) == "Running"
+    assert case.bench.gateway.sent("start") == [NAME]
+
+
+async def test_a_refused_run_is_offered_again_but_not_at_once():
+    case = Case()
+    case.bench.gateway.fail["start"] = RefusedError("NotIdle", "the machine is Held")
+    await case.go()
+    await case.go()
+    assert len(case.bench.gateway.sent("start")) == 1
+    assert case.runs.due_ns > case.bench.clock.now_ns
+    case.bench.clock.pass_s(60)
+    await case.go()
+    assert len(case.bench.gateway.sent("start")) == 2
+    assert case.bench.reason(s.RUN) == "MachineNotReady"
+
+
+async def test_a_run_that_the_gateway_can_never_take_ends():
+    case = Case()
+    case.bench.gateway.fail["start"] = RefusedError("BadProgram", "an endless loop")
+    await case.go()
+    assert case.bench.reason(s.RUN) == "InvalidRecipe"
+    assert "endless loop" in case.read()["status"]["message"]
+
+
+async def test_an_abort_goes_to_the_gateway_without_waiting_for_anything_else():
+    case = Case()
+    await case.go()
+    async with case.aborting():
+        case.bench.cluster.away = True
+        now = case.read()
+        case.bench.parts.world.put(
+            s.edited(s.edited(now, "spec.action", "Abort"), "metadata.resourceVersion", "9999")
+        )
+        case.runs.look()
+        await case.until(lambda: case.bench.gateway.sent("abort") == [s.UID])
+
+
+async def test_an_abort_that_overtakes_the_order_to_start_is_sent_again_until_it_counts():
+    case = Case()
+
+    async def abort_meanwhile():
+        case.change("spec.action", "Abort")
+        await case.until(lambda: len(case.bench.gateway.sent("abort")) >= 2)
+
+    case.bench.gateway.before["start"] = abort_meanwhile
+    async with case.aborting():
+        await case.go()
+        await case.until(lambda: case.link.reach.progress.outcome is RunOutcome.ABORTED)
+    await case.go()
+    assert case.bench.reason(s.RUN) == "Aborted"
+
+
+async def test_an_abort_just_before_the_order_keeps_the_run_from_starting():
+    case = Case()
+    real = case.bench.cluster.merge
+
+    async def merge(kind, key, change):
+        result = await real(kind, key, change)
+        if kind.kind == "RecipeRun":
+            case.change("spec.action", "Abort")
+        return result
+
+    case.bench.cluster.merge = merge
+    await case.go()
+    assert case.bench.gateway.sent("start") == []
+    assert case.bench.reason(s.RUN) == "Aborted"
+    assert case.read()["metadata"]["finalizers"] == []
+
+
+async def test_an_abort_is_tried_again_while_the_gateway_does_not_answer_and_sent_once_after():
+    case = Case()
+    await case.go()
+    case.bench.gateway.fail["abort"] = PeerError("gone")
+    async with case.aborting():
+        case.change("spec.action", "Abort")
+        case.bench.clock.pass_s(1)
+        await case.until(lambda: len(case.bench.gateway.sent("abort")) == 2)
+        del case.bench.gateway.fail["abort"]
+        case.bench.clock.pass_s(10)
+        await case.until(lambda: case.link.reach.progress.outcome is RunOutcome.ABORTED)
+        sent = len(case.bench.gateway.sent("abort"))
+        case.runs.look()
+        await asyncio.sleep(0.01)
+        assert len(case.bench.gateway.sent("abort")) == sent
+
+
+async def test_an_outcome_is_written_once_and_the_run_let_go():
+    case = Case()
+    await case.go()
+    case.link.take(case.bench.gateway.change(run=s.progress_of(outcome=RunOutcome.COMPLETED)))
+    await case.go()
+    assert case.bench.reason(s.RUN) == "Completed"
+    assert case.read()["metadata"]["finalizers"] == []
+    before = case.bench.status_writes("RecipeRun")
+    case.link.take(case.bench.gateway.change(run=s.progress_of(outcome=RunOutcome.LINK_LOST)))
+    await case.go()
+    assert case.bench.status_writes("RecipeRun") == before
+    assert case.bench.reason(s.RUN) == "Completed"
+    assert case.bench.events.reasons("RecipeRun") == ["Running", "Completed"]
+    assert case.runs.is_empty
+
+
+async def test_an_outcome_is_never_written_over_a_version_that_is_not_known():
+    case = Case()
+    await case.go()
+    # Somebody has changed the object, and the watch has not told yet.
+    case.bench.cluster.hold(s.edited(case.read(), "metadata.labels", {"a": "b"}))
+    case.link.take(case.bench.gateway.change(run=s.progress_of(outcome=RunOutcome.COMPLETED)))
+    with pytest.raises(RefusedError):
+        await case.go()
+    assert case.bench.reason(s.RUN) == "Running"
+    await case.go()
+    assert case.bench.reason(s.RUN) == "Completed"
+    assert case.read()["metadata"]["labels"] == {"a": "b"}
+
+
+async def test_progress_is_written_every_few_seconds_and_a_new_step_within_one():
+    case = Case()
+    await case.go()
+    begin = case.bench.status_writes("RecipeRun")
+
+    async def after(seconds, **changes):
+        case.bench.clock.pass_s(seconds)
+        case.link.take(case.bench.gateway.change(run=s.progress_of(**changes)))
+        await case.go()
+        return case.bench.status_writes("RecipeRun") - begin
+
+    first = case.read()["status"]
+    times = {"estimated_end_wall_ns": 0, "started_wall_ns": 0}
+    assert first["step"] == "deposit/tma"
+    assert await after(0.5, step="a", **times) == 0
+    assert await after(0.5, step="b", **times) == 1
+    assert case.read()["status"]["step"] == "b"
+    assert await after(1, step="b", leaves_done=9, **times) == 1
+    assert await after(4, step="b", leaves_done=30, **times) == 2
+    assert case.read()["status"]["stepsDone"] == 30
+
+
+async def test_the_failure_of_one_run_does_not_keep_the_others():
+    second = s.edited(s.RUN, "metadata.name", "second")
+    second = s.edited(second, "metadata.uid", "00000000-0000-4000-8000-000000000002")
+    case = Case(s.RUN, second)
+    # The first is gone from the cluster, which the watch has not told yet.
+    del case.bench.cluster.objects["RecipeRun", (s.SPACE, NAME)]
+    with contextlib.suppress(Exception):
+        await case.go()
+    await case.go()
+    assert case.bench.gateway.sent("start") == ["second"]
+
+
+async def test_runs_wait_while_nothing_is_known_of_the_gateway():
+    case = Case()
+    case.link.reach = Reach(status=None, reason="GatewayUnreachable", message="refused")
+    await case.go()
+    assert case.bench.reason(s.RUN) == "MachineNotReady"
+    assert case.bench.gateway.sent("start") == []
