@@ -17,6 +17,8 @@ pytest_plugins = [
     "fixtures.controller",
     "fixtures.system",
     "fixtures.simulator",
+    "fixtures.front",
+    "fixtures.history",
     "fixtures.logger",
     "fixtures.driver_process",
 ]

@@ -1,12 +1,19 @@
+from pathlib import Path
+
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ald.api.parse import parse_machine
 from ald.errors import InvalidInputError
 from ald.plant.model import AddressRange, DataType, Table, signals
 from ald.plc.plan import Place, plan_reads
 from ald.plc.request import ReadBits, ReadRegisters
+from ald.program.compile.machine import compile_machine
 from fixtures.plants import parameter, plant
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 # The addresses of a real reactor's map: 137 parameters of 21 components.
 HOLDING = (
@@ -43,6 +50,13 @@ def test_a_real_reactor_is_read_with_three_requests():
         ReadRegisters(Table.HOLDING, 2124, 58),
         ReadBits(Table.COIL, 0, 38),
     ]
+
+
+def test_the_example_of_a_real_reactor_is_read_with_three_requests():
+    document = yaml.safe_load((EXAMPLES / "machines" / "reactor-1.yaml").read_text())
+    machine = compile_machine(parse_machine(document).spec, plant().identity, 1)
+    assert len(machine.parameters) + len(machine.valves) >= 110
+    assert len(plan_reads(machine)) == 3
 
 
 def test_tables_with_memory_of_their_own_are_read_apart():

@@ -147,11 +147,18 @@ async def _listen(
     await commands.setup()
     await plain.setup()
     context = credentials.server_context()
-    await web.TCPSite(commands, port=settings.https_port, ssl_context=context).start()
-    await web.TCPSite(plain, port=settings.plain_port).start()
+    await web.SockSite(commands, _socket(settings.https_port), ssl_context=context).start()
+    await web.SockSite(plain, _socket(settings.plain_port)).start()
+
+
+def _socket(port: int) -> socket.socket:
+    """Return a socket that listens on every address of the host, IPv6 where it has it."""
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port))
 
 
 def _port(runner: web.AppRunner) -> int:
-    """Return the port that was taken; they differ between address families only when any was asked for."""
+    """Return the port that was taken."""
     port: int = runner.addresses[0][1]
     return port

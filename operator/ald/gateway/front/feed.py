@@ -95,8 +95,11 @@ class Feed:
         """
         self._path = path
         try:
-            self._db = sqlite3.connect(path, isolation_level=None)
-            self._begin(owner)
+            self._db = sqlite3.connect(path, timeout=0, isolation_level=None)
+            with contextlib.ExitStack() as undo:
+                undo.callback(self._db.close)
+                self._begin(owner)
+                undo.pop_all()
         except sqlite3.Error as error:
             raise self._translated(error) from error
 
@@ -223,28 +226,30 @@ class Feed:
     def _begin(self, owner: Identity) -> None:
         # EXCLUSIVE before WAL: then SQLite needs no shared memory file beside the database.
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
+        name = f"{owner.installation}/{owner.namespace}/{owner.name}"
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            self._db.executescript(_TABLES)
-        elif version != VERSION:
+        # Whatever is refused is left as it is, so all of this comes before the first write.
+        if version not in (0, VERSION):
             raise RefusedError(
                 "ForeignJournal",
-                f"{self._path} has version {version}, this front reads {VERSION}; use the ald that wrote it",
+                f"{self._path} has version {version}, this front reads {VERSION};"
+                " use the ald that wrote it",
             )
-        name = f"{owner.installation}/{owner.namespace}/{owner.name}"
-        with self._transaction():
-            self._set_default("feed", str(uuid.uuid4()))
-            self._set_default("machine", name)
-            self._set({"machine_uid": owner.uid})
-        found = self._meta("machine", "")
+        found = self._meta("machine", name) if version else name
         if found != name:
             raise RefusedError(
                 "ForeignJournal",
                 f"the volume holds the journal of machine {found}, and this gateway is for {name};"
                 " give it a volume of its own",
             )
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        if not version:
+            self._db.executescript(_TABLES)
+        with self._transaction():
+            self._set_default("feed", str(uuid.uuid4()))
+            self._set_default("machine", name)
+            self._set({"machine_uid": owner.uid})
 
     def _set(self, values: Mapping[str, int | str | bytes]) -> None:
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())

@@ -254,7 +254,8 @@ class Journal:
     async def close(self) -> None:
         """Close feed and ring."""
         await self._call(self._worker.close)
-        self._thread.shutdown()
+        # Nothing runs in it any more, and waiting for its end would block the loop.
+        self._thread.shutdown(wait=False)
 
     async def _call(self, function: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)

@@ -1,0 +1,57 @@
+import asyncio
+
+import pytest
+
+from ald.errors import PeerError
+from ald.gateway.front import driver as driver_module
+from ald.gateway.front.driver import Driver
+from ald.wire import AbortOrder, AbortRun, GetStatus
+from fixtures.driver import IDLE, FakeDriver
+
+
+@pytest.fixture
+def peer(tmp_path):
+    fake = FakeDriver(tmp_path / "driver.sock")
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def driver(tmp_path):
+    return Driver(tmp_path / "driver.sock")
+
+
+async def test_the_driver_is_asked_and_answers(peer, driver):
+    reply = await driver.ask(GetStatus())
+    assert reply.status == IDLE
+    assert peer.asked == [GetStatus()]
+
+
+async def test_a_message_longer_than_a_packet_arrives_whole(peer, driver):
+    order = AbortRun(uid="u", order=AbortOrder(reason="x" * 1_000_000, by="me"))
+    await driver.ask(order)
+    assert peer.asked == [order]
+
+
+async def test_answers_find_their_questions_when_many_are_asked_at_once(peer, driver):
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(driver.ask(GetStatus())) for _ in range(6)]
+    assert sorted(task.result().id for task in asked) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_driver_that_is_away_is_told_at_once(driver):
+    with pytest.raises(PeerError, match="the driver is away: No such file"):
+        await driver.ask(GetStatus())
+
+
+async def test_a_driver_that_does_not_answer_is_given_up_in_time(peer, driver, monkeypatch):
+    monkeypatch.setattr(driver_module, "ANSWER_TIMEOUT_S", 0.05)
+    peer.silent = True
+    with pytest.raises(PeerError, match=r"did not answer within 0\.05 s"):
+        await driver.ask(GetStatus())
+
+
+async def test_an_answer_to_another_question_is_refused(peer, driver):
+    peer.wrong_id = True
+    with pytest.raises(PeerError, match="answered request 2 instead of 1"):
+        await driver.ask(GetStatus())
