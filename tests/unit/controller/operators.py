@@ -5,9 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from typing_extensions import override
 
 from ald.controller.apply import Document, key_of, kind_of
-from ald.controller.compiler import Compiler
+from ald.controller.compiler import Compiler, PlantResult, compile_plant, compile_program
+from ald.controller.decide_run import Compiled, Rejected
 from ald.controller.keeper import Keeper
 from ald.controller.metrics import Metrics
 from ald.controller.names import Key
@@ -15,6 +17,7 @@ from ald.controller.parts import Parts
 from ald.controller.settings import Settings, gateway_resources
 from ald.controller.world import World
 from ald.errors import AldError
+from ald.plant.model import Plant
 from ald.records.event import MachineState, RunOutcome
 from ald.wire import AbortOrder, ClearOrder, DriverStatus, GatewayStatus, PlantPush, RunOrder
 from fixtures.controller import gateway_status, progress
@@ -38,6 +41,18 @@ class StillClock:
 
     def pass_s(self, seconds: float) -> None:
         self.now_ns += int(seconds * 1e9)
+
+
+class DirectCompiler(Compiler):
+    """Compiles where it is called: virtual time does not wait for threads."""
+
+    @override
+    async def plant(self, machine: Document) -> PlantResult:
+        return compile_plant(machine, "ald")
+
+    @override
+    async def program(self, recipe: Document, run: Document, plant: Plant) -> Compiled | Rejected:
+        return compile_program(recipe, run, plant)
 
 
 class ScriptedGateway:
@@ -131,7 +146,7 @@ class Bench:
             resources=gateway_resources(settings),
             cluster=self.cluster,
             world=World(),
-            compiler=Compiler("ald"),
+            compiler=DirectCompiler("ald"),
             keeper=self.keeper,
             announcer=self.events,
             metrics=self.metrics,

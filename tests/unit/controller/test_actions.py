@@ -1,0 +1,69 @@
+import pytest
+
+from ald.controller.actions import Actions
+from ald.controller.link import Link
+from ald.errors import PeerError, RefusedError
+from ald.records.event import MachineState
+from unit.controller import situations as s
+from unit.controller.operators import MACHINE_KEY, Bench
+
+
+class Case:
+    def __init__(self):
+        self.bench = Bench(s.MACHINE, s.ACTION)
+        self.bench.gateway.driver = s.idle(state=MachineState.ABORTED)
+        self.link = Link(self.bench.gateway, self.bench.clock, lambda: None)
+        self.actions = Actions(MACHINE_KEY, self.bench.parts, self.link)
+        self.link.take(self.bench.gateway.now())
+
+    async def go(self):
+        await self.actions.reconcile(s.situation(reach=self.link.reach))
+
+
+async def test_a_clear_is_sent_once_and_ends_done():
+    case = Case()
+    for _ in range(3):
+        await case.go()
+    assert len(case.bench.gateway.sent("clear")) == 1
+    assert case.bench.reason(s.ACTION) == "Done"
+    assert case.actions.is_empty
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RefusedError("NotAborted", "the machine is Idle"), "Refused"),
+        (PeerError("timed out"), "GatewayUnreachable"),
+    ],
+)
+async def test_a_clear_that_fails_ends_with_the_reason_and_is_not_repeated(error, reason):
+    case = Case()
+    case.bench.gateway.fail["clear"] = error
+    for _ in range(3):
+        await case.go()
+    assert len(case.bench.gateway.sent("clear")) == 1
+    assert case.bench.reason(s.ACTION) == reason
+
+
+async def test_a_clear_is_not_sent_before_it_is_on_record_that_it_will_be():
+    case = Case()
+    case.bench.cluster.away = True
+    with pytest.raises(PeerError):
+        await case.go()
+    assert case.bench.gateway.sent("clear") == []
+
+
+async def test_an_operator_that_ended_while_sending_does_not_send_again():
+    case = Case()
+
+    async def die():
+        case.bench.cluster.away = True
+
+    case.bench.gateway.before["clear"] = die
+    with pytest.raises(PeerError):
+        await case.go()
+    case.bench.cluster.away = False
+    other = Actions(MACHINE_KEY, case.bench.parts, case.link)
+    await other.reconcile(s.situation(s.idle(state=MachineState.ABORTED)))
+    assert len(case.bench.gateway.sent("clear")) == 1
+    assert case.bench.reason(s.ACTION) == "Refused"

@@ -1,0 +1,138 @@
+import asyncio
+import contextlib
+
+import pytest
+
+from ald.controller import names
+from ald.controller.apply import DEPLOYMENT
+from ald.controller.machine import Machine
+from ald.controller.manifests import template_digest
+from ald.controller.names import Key
+from ald.errors import RefusedError
+from ald.records.event import MachineState, RunOutcome
+from unit.controller import situations as s
+from unit.controller.operators import MACHINE_KEY, Bench
+
+pytestmark = pytest.mark.looptime
+CHILD = "demo-reactor-gateway"
+
+
+class Case:
+    def __init__(self, *documents):
+        self.bench = Bench(*documents)
+        self.clock = self.bench.clock
+        loop = asyncio.get_running_loop()
+        self.clock.monotonic_ns = lambda: 10**15 + int(loop.time() * 1e9)
+        self.machine = Machine(MACHINE_KEY, self.bench.parts)
+
+    @contextlib.asynccontextmanager
+    async def served(self):
+        task = asyncio.get_running_loop().create_task(self.machine.supervise())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def condition(self, wanted):
+        found = self.bench.read("Machine", "demo-reactor")["status"]["conditions"]
+        return next(each for each in found if each["type"] == wanted)
+
+
+@pytest.fixture
+async def ready(monkeypatch):
+    case = Case(s.MACHINE)
+    # Its own certificate is for connections, which are played here.
+    monkeypatch.setattr(case.bench.keeper, "_take", lambda leaf: None)
+    await case.bench.keeper.refresh()
+    return case
+
+
+async def test_a_machine_gets_its_objects_its_plant_and_a_status(ready):
+    ready.bench.gateway.driver = s.idle(plant_digest="", plant_confirmed=False)
+    async with ready.served():
+        await asyncio.sleep(3)
+        for kind in ("PersistentVolumeClaim", "Service", "Deployment"):
+            assert ready.bench.read(kind, CHILD)
+        assert ready.bench.read("Secret", f"{CHILD}-tls")
+        assert len(ready.bench.gateway.sent("push")) == 1
+        assert ready.condition("Ready")["status"] == "True"
+    assert ready.bench.gateway.is_closed
+
+
+async def test_an_idle_machine_is_left_alone(ready):
+    async with ready.served():
+        await asyncio.sleep(5)
+        writes = len(ready.bench.cluster.writes)
+        await asyncio.sleep(60)
+        assert len(ready.bench.cluster.writes) - writes <= 2
+
+
+async def test_a_plant_that_is_not_taken_is_offered_ever_more_slowly_and_said_why(ready):
+    ready.bench.gateway.driver = s.idle(plant_confirmed=False)
+    ready.bench.gateway.fail["push"] = RefusedError("RunActive", "a run is on")
+    async with ready.served():
+        await asyncio.sleep(60)
+        assert len(ready.bench.gateway.sent("push")) <= 10
+        assert "a run is on" in ready.condition("Configured")["message"]
+
+
+async def test_a_deployment_that_somebody_deletes_comes_back(ready):
+    async with ready.served():
+        await asyncio.sleep(3)
+        del ready.bench.cluster.objects["Deployment", Key(s.SPACE, CHILD)]
+        ready.machine.suspect_children()
+        await asyncio.sleep(1)
+        assert ready.bench.read("Deployment", CHILD)
+
+
+async def test_a_new_pod_template_waits_for_the_run_to_end(ready):
+    async with ready.served():
+        await asyncio.sleep(3)
+    old = ready.bench.read("Deployment", CHILD)
+    ready.bench.cluster.hold(
+        s.edited(old, "metadata.annotations", {names.TEMPLATE_ANNOTATION: "x"})
+    )
+    run = s.edited(s.RUN, "status.gatewaySession", "session-1")
+    ready.bench.put(s.RECIPE, run)
+    ready.bench.gateway.driver = s.idle(run=s.progress_of(), state=MachineState.EXECUTE)
+    ready.machine = Machine(MACHINE_KEY, ready.bench.parts)
+    async with ready.served():
+        await asyncio.sleep(3)
+        assert template_digest(ready.bench.read("Deployment", CHILD)) == "x"
+        assert ready.condition("Configured")["reason"] == "WaitingForRun"
+        ended = s.progress_of(outcome=RunOutcome.COMPLETED)
+        ready.bench.gateway.change(run=ended, state=MachineState.IDLE)
+        await asyncio.sleep(5)
+        found = await ready.bench.cluster.get(DEPLOYMENT, Key(s.SPACE, CHILD))
+        assert template_digest(found) == template_digest(old)
+        assert ready.condition("Configured")["reason"] == "Accepted"
+
+
+async def test_a_task_ends_when_nothing_of_its_machine_is_left(ready):
+    async with ready.served() as task:
+        await asyncio.sleep(2)
+        ready.bench.forget(s.MACHINE)
+        ready.machine.look()
+        await asyncio.sleep(1)
+        assert task.done()
+        assert task.exception() is None
+
+
+async def test_an_api_server_that_is_away_is_not_hammered_and_the_status_catches_up(ready):
+    async with ready.served():
+        await asyncio.sleep(2)
+        ready.bench.cluster.away = True
+        ready.bench.gateway.change(state=MachineState.ABORTED, message="an interlock")
+        await asyncio.sleep(60)
+        ready.bench.cluster.away = False
+        await asyncio.sleep(40)
+        assert ready.condition("Ready")["reason"] == "Aborted"
+    text = ready.bench.metrics.text().decode()
+    (line,) = [
+        each
+        for each in text.splitlines()
+        if each.startswith('ald_operator_reconciles_total{kind="Machine",outcome="error"}')
+    ]
+    assert float(line.rsplit(" ", 1)[1]) < 30
