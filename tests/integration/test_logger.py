@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from aiohttp import web
 
 from ald.store.database import Database, DatabaseSettings, Endpoint
 from ald.wire import FeedRecord
@@ -340,3 +341,47 @@ class TestDiscovery:
     def create(self, machines, namespace, name):
         done = machines.kubectl("-n", namespace, "apply", "-f", "-", input=machine_document(name))
         assert done.returncode == 0, done.stderr
+
+    async def test_when_the_watched_version_is_gone_the_list_is_read_again(
+        self, make_logger, database, tmp_path
+    ):
+        listed = 0
+
+        async def machines(request):
+            nonlocal listed
+            if "watch" in request.query:
+                status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
+                line = {"type": "ERROR", "object": status}
+                return web.Response(text=json.dumps(line) + "\n")
+            listed += 1
+            names = ["a", "b"][: min(2, listed)]
+            items = [{"metadata": {"namespace": "lab", "name": n}} for n in names]
+            return web.json_response({"metadata": {"resourceVersion": "1"}, "items": items})
+
+        app = web.Application()
+        app.router.add_get("/apis/ald.dev/v1alpha1/namespaces/lab/machines", machines)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        kubeconfig = tmp_path / "kubeconfig"
+        kubeconfig.write_text(
+            json.dumps(
+                {
+                    "current-context": "x",
+                    "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+                    "clusters": [
+                        {
+                            "name": "x",
+                            "cluster": {"server": f"http://127.0.0.1:{runner.addresses[0][1]}"},
+                        }
+                    ],
+                    "users": [{"name": "x", "user": {"token": "t"}}],
+                }
+            )
+        )
+        logger = make_logger(database, ALD_NAMESPACES="lab", KUBECONFIG=str(kubeconfig))
+        logger.start()
+        await until(lambda: "gateway lab/b" in logger.get("/readyz")[1])
+        await asyncio.to_thread(logger.stop)
+        await runner.cleanup()
+        assert listed <= 5, "a server that always says so is not hammered"

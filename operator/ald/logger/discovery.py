@@ -61,6 +61,7 @@ class Discovery:
                     attempt = 0
                     while version:
                         version = await self._watch(api, scope, version)
+                await asyncio.sleep(RETRY_BASE_S)
             except PeerError as error:
                 attempt += 1
                 known = " (the known gateways are followed)" if self._found else ""

@@ -17,7 +17,14 @@ from ald.plant.model import (
     digest,
 )
 from ald.program.model import Estimate, Program
-from ald.records.event import PlantLoaded, encode_event
+from ald.records.event import (
+    PlantLoaded,
+    RunEnded,
+    RunIdentity,
+    RunOutcome,
+    RunStarted,
+    encode_event,
+)
 from ald.records.scan import Scan, encode_scan
 from ald.store.model import Batch, Item
 
@@ -120,3 +127,28 @@ class Feed:
         batch = Batch(machine=MACHINE, feed=self.name, after=self._after, items=tuple(self._items))
         self._after, self._items = self.position, []
         return batch
+
+
+def started():
+    return RunStarted(
+        at_ns=0,
+        wall_ns=WALL,
+        run=RunIdentity(namespace="lab", name="first", uid=RUN),
+        recipe_source='{"steps": []}',
+        program_digest="d",
+        program=PROGRAM,
+    )
+
+
+def ended(outcome=RunOutcome.COMPLETED):
+    return RunEnded(
+        at_ns=0,
+        wall_ns=WALL + 10**9,
+        run=RUN,
+        outcome=outcome,
+        message="",
+        by="",
+        leaves_done=3,
+        pulses=2,
+        worst_error_ns=1000,
+    )
