@@ -44,7 +44,7 @@ def running(operator: Operator, name: str) -> str:
     """Have a run that the gateway has; return its uid."""
     apply(operator, run(name))
     operator.wait_for("reciperun", name, "Succeeded", "Running")
-    return operator.resources.read("reciperun", name)["metadata"]["uid"]
+    return str(operator.resources.read("reciperun", name)["metadata"]["uid"])
 
 
 def test_an_applied_machine_gets_its_gateway_and_becomes_ready(operator):

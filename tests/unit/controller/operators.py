@@ -43,6 +43,14 @@ class StillClock:
         self.now_ns += int(seconds * 1e9)
 
 
+class LoopClock(StillClock):
+    """Follows the loop's virtual time."""
+
+    @override
+    def monotonic_ns(self) -> int:
+        return 10**15 + int(asyncio.get_running_loop().time() * 1e9)
+
+
 class DirectCompiler(Compiler):
     """Compiles where it is called: virtual time does not wait for threads."""
 
@@ -65,9 +73,10 @@ class ScriptedGateway:
         self.before: dict[str, Callable[[], Any]] = {}
         self.revision = 1
         self.is_closed = False
+        self.answer: GatewayStatus | None = None
 
     def now(self) -> GatewayStatus:
-        return gateway_status(self.driver, revision=self.revision)
+        return self.answer or gateway_status(self.driver, revision=self.revision)
 
     def change(self, **changes: Any) -> GatewayStatus:
         assert self.driver is not None
@@ -133,9 +142,9 @@ class Events:
 class Bench:
     """All of it together. `put` brings objects into cluster and world; `sync` shows the world what the cluster has."""
 
-    def __init__(self, *documents: Document) -> None:
+    def __init__(self, *documents: Document, clock: StillClock | None = None) -> None:
         self.cluster = s.MemoryCluster()
-        self.clock = StillClock()
+        self.clock = clock or StillClock()
         self.gateway = ScriptedGateway()
         self.events = Events()
         self.metrics = Metrics()

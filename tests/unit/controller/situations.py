@@ -3,8 +3,9 @@
 import copy
 import itertools
 import zlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import yaml
@@ -97,7 +98,8 @@ def without_gateway(reason: str = "GatewayUnreachable") -> Situation:
 
 def edited(document: Document, where: str, value: object) -> Document:
     """Return a copy with the field at `where` (a.0.b) set, or removed where the value is ..."""
-    found = result = copy.deepcopy(document)
+    result = copy.deepcopy(document)
+    found: Any = result
     *way, last = where.split(".")
     for part in way:
         found = found[int(part)] if part.isdigit() else found.setdefault(part, {})
@@ -126,6 +128,7 @@ class MemoryCluster:
         self.objects: dict[tuple[str, Key], Document] = {}
         self.writes: list[tuple[str, str, str]] = []
         self.away = False
+        self.after: dict[str, Callable[[], object]] = {}
         self._versions = itertools.count(100)
         for document in documents:
             self._store(copy.deepcopy(document))
@@ -142,9 +145,13 @@ class MemoryCluster:
         old = found or {}
         new = old | {name: value for name, value in document.items() if name != "metadata"}
         new["metadata"] = old.get("metadata", {"uid": "made-here"}) | document["metadata"]
-        return self._store(copy.deepcopy(new))
+        stored = self._store(copy.deepcopy(new))
+        self._tell("apply", stored)
+        return stored
 
     async def create(self, document: Document) -> Document:
+        if "before create" in self.after:
+            await cast("Callable[[], Awaitable[None]]", self.after.pop("before create"))()
         if self._check("create", document):
             raise RefusedError(CONFLICT, "it exists already")
         return self._store(copy.deepcopy(document))
@@ -167,7 +174,9 @@ class MemoryCluster:
         found = self._check("merge", target | {"metadata": meta})
         if found is None:
             raise NotFoundError("no such object")
-        return self._store(found | {"metadata": found["metadata"] | change["metadata"]})
+        stored = self._store(found | {"metadata": found["metadata"] | change["metadata"]})
+        self._tell("merge", stored)
+        return stored
 
     def _check(self, verb: str, document: Document, subresource: str = "") -> Document | None:
         if self.away:
@@ -183,6 +192,11 @@ class MemoryCluster:
         if subresource and found is None:
             raise NotFoundError("no such object")
         return found
+
+    def _tell(self, verb: str, stored: Document) -> None:
+        act = self.after.pop(f"{verb} {stored['kind']}", None)
+        if act is not None:
+            act()
 
     def _store(self, document: Document) -> Document:
         document["metadata"]["resourceVersion"] = str(next(self._versions))

@@ -1,6 +1,7 @@
 import pytest
 
-from ald.controller.apply import CONFLICT, REFUSED, RUN, SECRET, Key, _refusal, key_of, kind_of
+from ald.controller.apply import CONFLICT, REFUSED, RUN, SECRET, _refusal, key_of, kind_of
+from ald.controller.names import Key
 from ald.errors import NotFoundError, PeerError, RefusedError
 
 

@@ -112,7 +112,7 @@ def test_nothing_changes_while_nothing_is_due():
 def test_through_two_rotations_every_leaf_is_trusted_by_every_bundle_of_the_last_weeks():
     signer = authority()
     leaf = issue(signer, NAME, now=BEGIN, lifetime=LEAF)
-    history = []
+    history: list[tuple[bytes, bytes]] = []
     seen = {signer.current.certificate}
     for day in range(0, 700, 5):
         signer = rotated(signer, "ald", now=days(day), lifetime=YEAR)

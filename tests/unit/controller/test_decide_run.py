@@ -83,6 +83,7 @@ def test_a_run_waits_for_those_before_it():
     assert reason(decide(position=2)) == "Queued"
 
 
+assert s.PLANT.plant is not None
 OBSERVE = msgspec.structs.replace(s.PLANT.plant, mode=Mode.OBSERVE)
 NO_WATCHDOG = msgspec.structs.replace(s.PLANT.plant, heartbeat=None)
 NO_LINK = msgspec.structs.replace(s.idle().link, connected=False)

@@ -3,15 +3,16 @@
 import kopf
 
 from ald.controller.handlers import KopfAnnouncer, configure, register
+from ald.controller.health import SelfCheck
+from ald.controller.supervisor import Supervisor
 from unit.controller import situations as s
-
-
-class Deaf:
-    """Neither supervisor nor check is called here."""
+from unit.controller.operators import MACHINE_KEY, Bench
 
 
 def registry():
-    return register(Deaf(), Deaf(), KopfAnnouncer())
+    bench = Bench()
+    check = SelfCheck(bench.cluster, MACHINE_KEY, bench.clock, bench.metrics)
+    return register(Supervisor(bench.parts), check, KopfAnnouncer())
 
 
 def test_kopf_keeps_no_state_on_anybodys_objects():

@@ -11,7 +11,7 @@ from ald.controller.names import Key
 from ald.errors import RefusedError
 from ald.records.event import MachineState, RunOutcome
 from unit.controller import situations as s
-from unit.controller.operators import MACHINE_KEY, Bench
+from unit.controller.operators import MACHINE_KEY, Bench, LoopClock
 
 pytestmark = pytest.mark.looptime
 CHILD = "demo-reactor-gateway"
@@ -19,10 +19,7 @@ CHILD = "demo-reactor-gateway"
 
 class Case:
     def __init__(self, *documents):
-        self.bench = Bench(*documents)
-        self.clock = self.bench.clock
-        loop = asyncio.get_running_loop()
-        self.clock.monotonic_ns = lambda: 10**15 + int(loop.time() * 1e9)
+        self.bench = Bench(*documents, clock=LoopClock())
         self.machine = Machine(MACHINE_KEY, self.bench.parts)
 
     @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ import pytest
 from ald.controller import names
 from ald.controller.apply import MACHINE
 from ald.controller.link import Link
+from ald.controller.names import Key
 from ald.controller.runs import Runs
 from ald.controller.views import Reach
 from ald.errors import PeerError, RefusedError
@@ -39,6 +40,10 @@ class Case:
         now = self.bench.read("RecipeRun", NAME)
         self.bench.change(s.edited(now, where, value))
         self.runs.look()
+
+    def is_aborted(self):
+        progress = self.link.reach.progress
+        return progress is not None and progress.outcome is RunOutcome.ABORTED
 
     def read(self):
         return self.bench.read("RecipeRun", NAME)
@@ -159,22 +164,14 @@ async def test_an_abort_that_overtakes_the_order_to_start_is_sent_again_until_it
     case.bench.gateway.before["start"] = abort_meanwhile
     async with case.aborting():
         await case.go()
-        await case.until(lambda: case.link.reach.progress.outcome is RunOutcome.ABORTED)
+        await case.until(case.is_aborted)
     await case.go()
     assert case.bench.reason(s.RUN) == "Aborted"
 
 
 async def test_an_abort_just_before_the_order_keeps_the_run_from_starting():
     case = Case()
-    real = case.bench.cluster.merge
-
-    async def merge(kind, key, change):
-        result = await real(kind, key, change)
-        if kind.kind == "RecipeRun":
-            case.change("spec.action", "Abort")
-        return result
-
-    case.bench.cluster.merge = merge
+    case.bench.cluster.after["merge RecipeRun"] = lambda: case.change("spec.action", "Abort")
     await case.go()
     assert case.bench.gateway.sent("start") == []
     assert case.bench.reason(s.RUN) == "Aborted"
@@ -191,7 +188,7 @@ async def test_an_abort_is_tried_again_while_the_gateway_does_not_answer_and_sen
         await case.until(lambda: len(case.bench.gateway.sent("abort")) == 2)
         del case.bench.gateway.fail["abort"]
         case.bench.clock.pass_s(10)
-        await case.until(lambda: case.link.reach.progress.outcome is RunOutcome.ABORTED)
+        await case.until(case.is_aborted)
         sent = len(case.bench.gateway.sent("abort"))
         case.runs.look()
         await asyncio.sleep(0.01)
@@ -255,7 +252,7 @@ async def test_the_failure_of_one_run_does_not_keep_the_others():
     second = s.edited(second, "metadata.uid", "00000000-0000-4000-8000-000000000002")
     case = Case(s.RUN, second)
     # The first is gone from the cluster, which the watch has not told yet.
-    del case.bench.cluster.objects["RecipeRun", (s.SPACE, NAME)]
+    del case.bench.cluster.objects["RecipeRun", Key(s.SPACE, NAME)]
     with contextlib.suppress(Exception):
         await case.go()
     await case.go()
