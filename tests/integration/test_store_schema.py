@@ -172,6 +172,29 @@ class TestUnreachable:
         assert (await impatient.write(cursor, batch, {})).applied
         await impatient.close()
 
+    @pytest.mark.requirement("DB-QT-03")
+    async def test_a_query_that_never_ends_is_ended(self, history, database):
+        query(
+            database,
+            "CREATE FUNCTION doze() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; "
+            "END $$; CREATE TRIGGER doze BEFORE INSERT ON plants FOR EACH ROW EXECUTE FUNCTION doze()",
+        )
+        impatient = Database(DatabaseSettings(url=database, statement_timeout_s=1))
+        await impatient.open()
+        feed = Feed(FEED)
+        feed.load(PLANT)
+        cursor = await history.open_feed(MACHINE, FEED)
+        with pytest.raises(StoreError, match="statement timeout"):
+            await impatient.write(cursor, feed.batch(), {})
+        await impatient.close()
+
+    @pytest.mark.parametrize("url", ["ald:secret@host/db", "postgresql://u:secret@h:port/d?x=y"])
+    async def test_an_address_that_is_none_is_said_without_its_password(self, url):
+        with pytest.raises(RefusedError, match="the database's address is none") as caught:
+            await Database(DatabaseSettings(url=url)).prepare(TODAY)
+        assert "secret" not in str(caught.value)
+        assert caught.value.__cause__ is None
+
     @pytest.mark.requirement("INT-09")
     async def test_a_pool_smaller_than_the_load_queues_and_fails_no_write(self, history, database):
         small = Database(DatabaseSettings(url=database, pool_max=2))

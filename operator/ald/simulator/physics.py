@@ -7,7 +7,7 @@ Which parameter is which is told by the Machine: a gas names its set point and f
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -91,20 +91,22 @@ def roles(plant: Plant) -> Roles:
     return Roles(heaters=tuple(heaters), flows=flows, gauges=gauges)
 
 
-def initial(plant: Plant, parameter: Parameter) -> float:
-    """Return the value that a parameter has when the PLC is switched on: off, zero, or a constant within its range."""
-    low = -math.inf if parameter.minimum is None else parameter.minimum
-    high = math.inf if parameter.maximum is None else parameter.maximum
-    return min(high, max(low, _wanted(plant, parameter, low, high)))
+def initial(plant: Plant) -> Iterator[tuple[Parameter, float]]:
+    """Yield every parameter with its value when the PLC is switched on: off, zero, or a constant within its range.
 
-
-def _wanted(plant: Plant, parameter: Parameter, low: float, high: float) -> float:
-    if parameter.name.endswith((".temperature-read", ".temperature-set")):
-        return AMBIENT_C
-    commanded = parameter.writable or any(parameter.name == g.setpoint for g in plant.gases)
-    if commanded or parameter.point.table.is_bits or not math.isfinite(high - low):
-        return 0.0
-    return low + (high - low) / 10
+    Those that are commanded come last, so that they win where a reading is an alias of them.
+    """
+    owned = {gas.setpoint for gas in plant.gases}
+    by_command = sorted(plant.parameters, key=lambda p: p.writable or p.name in owned)
+    for parameter in by_command:
+        low = -math.inf if parameter.minimum is None else parameter.minimum
+        high = math.inf if parameter.maximum is None else parameter.maximum
+        wanted = 0.0
+        if parameter.name.endswith((".temperature-read", ".temperature-set")):
+            wanted = AMBIENT_C
+        elif not (parameter.writable or parameter.name in owned or parameter.point.table.is_bits):
+            wanted = low + (high - low) / 10 if math.isfinite(high - low) else 0.0
+        yield parameter, min(high, max(low, wanted))
 
 
 class Reactor:

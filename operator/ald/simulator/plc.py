@@ -41,8 +41,8 @@ class Plc:
         self._tripped = False
         self._trips = 0
         self._forced: dict[str, float] = {}
-        for parameter in plant.parameters:
-            self._put(parameter, initial(plant, parameter))
+        for parameter, value in initial(plant):
+            self._put(parameter, value)
         self._latch()
 
     @property

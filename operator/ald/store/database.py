@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 
 import msgspec
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool
@@ -14,7 +15,7 @@ from ald.errors import RefusedError
 from ald.plant.model import Identity
 from ald.store import batch as batches
 from ald.store import partitions, schema
-from ald.store.errors import FEED_TAKEN, translated
+from ald.store.errors import ADDRESS_INVALID, FEED_TAKEN, translated
 from ald.store.migrate import Migration, migrate
 from ald.store.model import Batch, Cursor, Stored
 
@@ -201,16 +202,24 @@ class Database:
             "idle_in_transaction_session_timeout": IDLE_TIMEOUT_S * 1000,
             "timezone": "UTC",
         }
-        return make_conninfo(
-            self._settings.url,
-            connect_timeout=CONNECT_TIMEOUT_S,
-            application_name="ald-logger",
-            keepalives_idle=10,
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=30_000,
-            options=" ".join(f"-c {name}={value}" for name, value in options.items()),
-        )
+        try:
+            return make_conninfo(
+                self._settings.url,
+                connect_timeout=CONNECT_TIMEOUT_S,
+                application_name="ald-logger",
+                keepalives_idle=10,
+                keepalives_interval=5,
+                keepalives_count=3,
+                tcp_user_timeout=30_000,
+                options=" ".join(f"-c {name}={value}" for name, value in options.items()),
+            )
+        except psycopg.ProgrammingError:
+            # Without a cause: libpq's message would show the password.
+            raise RefusedError(
+                ADDRESS_INVALID,
+                "the database's address is none; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
+                "with special characters in it percent-encoded",
+            ) from None
 
     @contextlib.asynccontextmanager
     async def _connection(self, doing: str) -> AsyncIterator[AsyncConnection]:

@@ -16,6 +16,7 @@ SCHEMA_NEWER = "SchemaNewer"
 SCHEMA_CHANGED = "SchemaChanged"
 FEED_TAKEN = "FeedTaken"
 BATCH_REJECTED = "BatchRejected"
+ADDRESS_INVALID = "AddressInvalid"
 
 REJECTIONS = (psycopg.DataError, psycopg.IntegrityError)
 """The row is at fault: sending it again will fail again."""

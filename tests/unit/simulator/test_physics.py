@@ -70,9 +70,19 @@ def test_the_same_seed_gives_the_same_noise():
 
 
 def test_a_plc_begins_with_everything_off_and_constants_within_their_range():
-    values = {p.name: initial(PLANT, p) for p in PLANT.parameters}
+    endless = parameter("x.y", Table.INPUT, 1)
+    plant = msgspec.structs.replace(PLANT, parameters=(*PLANT.parameters, endless))
+    values = {p.name: value for p, value in initial(plant)}
     assert values["heater.power-on"] == 0
+    assert values["heater.temperature-set"] == AMBIENT_C
     assert values["mfc.flow-set"] == 0, "a gas owns it, so it is commanded"
     assert values["heater.pid-period"] == 10, "nought is outside its range"
     assert values["heater.pid-output"] == 10, "a tenth of its range"
-    assert initial(PLANT, parameter("x.y", Table.INPUT, 1)) == 0, "no range to lie in"
+    assert values["x.y"] == 0, "no range to lie in"
+
+
+def test_what_is_commanded_comes_after_its_aliases():
+    alias = parameter("mfc.flow-echo", Table.HOLDING, 104, minimum=0, maximum=200)
+    plant = msgspec.structs.replace(PLANT, parameters=(*PLANT.parameters, alias))
+    names = [p.name for p, _ in initial(plant)]
+    assert names.index("mfc.flow-echo") < names.index("mfc.flow-set")
