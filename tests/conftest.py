@@ -21,6 +21,7 @@ pytest_plugins = [
     "fixtures.history",
     "fixtures.logger",
     "fixtures.driver_process",
+    "fixtures.processes",
 ]
 
 ROOT = Path(__file__).parent.parent
