@@ -18,6 +18,7 @@ from ald.errors import NotFoundError, PeerError, RefusedError
 Document = dict[str, Any]
 REQUEST_TIMEOUT_S_MAX = 15.0
 MESSAGE_LENGTH_MAX = 500
+PAGE_LENGTH = 500
 CONFLICT = "Conflict"
 REFUSED = "Refused"
 
@@ -30,12 +31,13 @@ class Kind(msgspec.Struct, frozen=True):
     plural: str
 
     def path(self, key: Key | None = None, namespace: str = "", subresource: str = "") -> str:
-        """Return the path of one object, or of the collection in a namespace."""
+        """Return the path of one object, or of the collection in a namespace, or without one in all of them."""
         root = "api" if "/" not in self.api_version else "apis"
         home = quote(key.namespace if key else namespace)
+        within = f"/namespaces/{home}" if home else ""
         end = f"/{quote(key.name)}" if key else ""
         below = f"/{subresource}" if subresource else ""
-        return f"/{root}/{self.api_version}/namespaces/{home}/{self.plural}{end}{below}"
+        return f"/{root}/{self.api_version}{within}/{self.plural}{end}{below}"
 
 
 MACHINE = Kind("ald.dev/v1alpha1", "Machine", "machines")
@@ -83,10 +85,6 @@ class Cluster(Protocol):
         """Create an object that must not exist yet."""
         ...
 
-    async def replace(self, document: Document) -> Document:
-        """Replace an object of exactly this resource version."""
-        ...
-
     async def get(self, kind: Kind, key: Key) -> Document:
         """Read an object."""
         ...
@@ -115,11 +113,6 @@ class KubernetesCluster:
         query = [("fieldManager", FIELD_MANAGER)]
         return await self._call("POST", path, document, "application/json", query)
 
-    async def replace(self, document: Document) -> Document:
-        path = kind_of(document).path(key_of(document))
-        query = [("fieldManager", FIELD_MANAGER)]
-        return await self._call("PUT", path, document, "application/json", query)
-
     async def get(self, kind: Kind, key: Key) -> Document:
         return await self._call("GET", kind.path(key))
 
@@ -128,6 +121,18 @@ class KubernetesCluster:
         return await self._call(
             "PATCH", kind.path(key), change, "application/merge-patch+json", query
         )
+
+    async def all(self, kind: Kind, namespace: str = "") -> list[Document]:
+        """Return every object of a kind, in all namespaces by default; read in pages of `PAGE_LENGTH`."""
+        found: list[Document] = []
+        token = ""
+        while True:
+            query = [("limit", str(PAGE_LENGTH)), *([("continue", token)] if token else [])]
+            page = await self._call("GET", kind.path(namespace=namespace), query=query)
+            found += page["items"]
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return found
 
     async def serves(self, kind: Kind) -> bool:
         """Return whether the API server knows this kind of ours, that is: whether its definition is installed.

@@ -60,10 +60,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContainerResources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Requests and limits as a container takes them."""
+    """Requests and limits as a container takes them: `cpu: 500m`, and `cpu: 1` too."""
 
-    requests: dict[str, str] = {}
-    limits: dict[str, str] = {}
+    requests: dict[str, str | float] = {}
+    limits: dict[str, str | float] = {}
 
 
 class GatewayResources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -31,6 +31,12 @@ def test_anything_else_is_refused_by_the_name_of_the_variable(text):
         lifetime_s("ALD_CERTIFICATE_LIFETIME", text)
 
 
+def test_an_amount_may_be_a_number():
+    text = '{"driver": {"requests": {"cpu": 1, "memory": "96Mi"}}}'
+    settings = load(Settings, REQUIRED | {"ALD_GATEWAY_RESOURCES": text})
+    assert gateway_resources(settings).driver.requests == {"cpu": 1, "memory": "96Mi"}
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"driver": {"cpu": "1"}}', '{"other": {}}'])
 def test_resources_that_are_none_are_refused_by_the_name_of_the_variable(text):
     settings = msgspec.structs.replace(load(Settings, REQUIRED), gateway_resources=text)
