@@ -178,6 +178,8 @@ def test_a_restarted_operator_picks_up_without_sending_anything_again(operator):
         lambda: operator.resources.read("reciperun", "one")["status"]["stepsDone"] == 10,
         within_s=10,
     )
+    events = json.loads(operator.resources.kubectl("get", "events", "-o", "json")[1])["items"]
+    assert not [e for e in events if e["type"] == "Warning" and "Gateway" in e["reason"]]
     operator.stop()
     gateway.change(session="session-2")
     gateway.end(RunOutcome.GATEWAY_RESTARTED, "the executor was killed; the machine is safe")

@@ -1,5 +1,6 @@
 """The operator with a real gateway and the simulator: the processes run as the Deployment that it made says."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -80,6 +81,10 @@ class System:
         except pytest.fail.Exception as failure:
             pytest.fail(f"{failure}\nGateway:\n{self.pod.log}")
 
+    def deposits(self, name: str) -> bool:
+        status = self.operator.resources.read("reciperun", name).get("status", {})
+        return str(status.get("step", "")).startswith("deposit")
+
     def run(self, name: str, cycles: int) -> None:
         document = example("runs/al2o3-demo.yaml")
         document["metadata"]["name"] = name
@@ -128,15 +133,7 @@ def test_an_abort_closes_the_valves_within_a_second_and_the_next_run_needs_no_he
     for number in range(3):
         name = f"abort-{number}"
         system.run(name, 500)
-        eventually(
-            lambda name=name: (
-                system.operator.resources.read("reciperun", name)
-                .get("status", {})
-                .get("step", "")
-                .startswith("deposit")
-            ),
-            within_s=40,
-        )
+        eventually(functools.partial(system.deposits, name), within_s=40)
         code, said = system.operator.resources.merge(
             "reciperun", name, {"spec": {"action": "Abort"}}
         )

@@ -1,14 +1,18 @@
 """From documents to plants and programs: the operator's way into `ald.api` and `ald.program.compile`.
 
-Compiling is pure but may take tens of milliseconds, so it is done in a thread; plants are kept while their Machine is the same.
+Compiling is pure but may take tens of milliseconds, so it is done in a thread, and in one only: others would only take turns
+with the loop that has aborts to send. Plants are kept while their Machine is the same.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import msgspec
+from typing_extensions import TypeVarTuple, Unpack
 
 from ald.api.parse import parse_machine, parse_recipe, parse_run
 from ald.controller.apply import Document, key_of
@@ -25,6 +29,9 @@ from ald.program.compile.machine import compile_machine
 from ald.program.compile.recipe import RecipeSource, check_recipe, compile_recipe
 from ald.program.model import digest as program_digest
 
+Given = TypeVarTuple("Given")
+Result = TypeVar("Result")
+
 
 class PlantResult(msgspec.Struct, frozen=True, kw_only=True):
     """The plant of a Machine with its digest, or why there is none."""
@@ -40,6 +47,7 @@ class Compiler:
     def __init__(self, installation: str) -> None:
         self._installation = installation
         self._plants: dict[Key, tuple[str, int, PlantResult]] = {}
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compile")
 
     async def plant(self, machine: Document) -> PlantResult:
         """Return the plant of a Machine as it is now."""
@@ -47,20 +55,23 @@ class Compiler:
         known = self._plants.get(key)
         if known is not None and known[:2] == (uid(machine), generation(machine)):
             return known[2]
-        result = await asyncio.to_thread(compile_plant, machine, self._installation)
+        result = await self._run(compile_plant, machine, self._installation)
         self._plants[key] = (uid(machine), generation(machine), result)
         return result
 
     async def program(self, recipe: Document, run: Document, plant: Plant) -> Compiled | Rejected:
         """Return the program of a run on a plant, or why there is none."""
-        return await asyncio.to_thread(compile_program, recipe, run, plant)
+        return await self._run(compile_program, recipe, run, plant)
 
     async def judge(self, recipe: Document, machines: Sequence[Document]) -> Judged:
         """Return what a recipe is in itself and on each of the machines."""
         plants = [
             (key_of(each).name, generation(each), await self.plant(each)) for each in machines
         ]
-        return await asyncio.to_thread(judge, recipe, plants)
+        return await self._run(judge, recipe, plants)
+
+    async def _run(self, work: Callable[[Unpack[Given]], Result], *given: *Given) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
 
     def forget(self, machine: Key) -> None:
         """Forget a Machine that is gone."""

@@ -109,10 +109,9 @@ class Keeper:
                 return wanted
             try:
                 if document is None:
-                    await self._cluster.create(_authority_secret(key, wanted, ""))
+                    await self._cluster.create(_authority_secret(key, wanted))
                 else:
-                    version = document["metadata"]["resourceVersion"]
-                    await self._cluster.replace(_authority_secret(key, wanted, version))
+                    await self._cluster.merge(SECRET, key, _authority_change(document, wanted))
             except RefusedError as error:
                 if error.reason != CONFLICT:
                     raise
@@ -166,10 +165,20 @@ def _client_secret(key: Key) -> Callable[[Leaf], Document]:
     return build
 
 
-def _authority_secret(key: Key, authority: Authority, version: str) -> Document:
-    document = _secret(key)
-    if version:
-        document["metadata"]["resourceVersion"] = version
+def _authority_change(document: Document, authority: Authority) -> Document:
+    """Return the change of exactly this version of the Secret; what is no longer in it is taken out."""
+    gone: Document = dict.fromkeys(document.get("data") or {})
+    return {
+        "metadata": {"resourceVersion": document["metadata"]["resourceVersion"]},
+        "data": gone | _authority_data(authority),
+    }
+
+
+def _authority_secret(key: Key, authority: Authority) -> Document:
+    return _secret(key) | {"type": "Opaque", "data": _authority_data(authority)}
+
+
+def _authority_data(authority: Authority) -> dict[str, str]:
     following = authority.following
     data = {
         "ca.crt": authority.current.certificate,
@@ -179,8 +188,7 @@ def _authority_secret(key: Key, authority: Authority, version: str) -> Document:
         "previous.crt": authority.previous,
         "bundle.crt": authority.bundle,
     }
-    encoded = {name: base64.b64encode(value).decode() for name, value in data.items() if value}
-    return document | {"type": "Opaque", "data": encoded}
+    return {name: base64.b64encode(value).decode() for name, value in data.items() if value}
 
 
 def _secret(key: Key) -> Document:

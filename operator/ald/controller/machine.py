@@ -110,6 +110,9 @@ class Machine:
         if machine is not None:
             await self._try("children", lambda: self._reconcile_children(machine))
             await self._try("push", lambda: self._push(machine))
+        if self._link.reach.is_unasked:
+            # A moment ago another operator may have known more; what it wrote stands until the gateway was asked.
+            return
         await self._try("runs", self._reconcile_runs)
         await self._try("actions", self._reconcile_actions)
         self._open.set(sum(1 for _ in self._parts.world.of_machine(RUN, self._key)))

@@ -25,6 +25,11 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     message: str = "the gateway has not been asked yet"
 
     @property
+    def is_unasked(self) -> bool:
+        """Whether the gateway has not been asked yet, so that nothing can be said of it."""
+        return self.status is None and self.reason == "Pending"
+
+    @property
     def driver(self) -> DriverStatus | None:
         """What the driver says, or None when nothing is known of it now."""
         return self.status.driver if self.status else None

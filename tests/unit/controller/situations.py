@@ -156,11 +156,6 @@ class MemoryCluster:
             raise RefusedError(CONFLICT, "it exists already")
         return self._store(copy.deepcopy(document))
 
-    async def replace(self, document: Document) -> Document:
-        if self._check("replace", document) is None:
-            raise NotFoundError("no such object")
-        return self._store(copy.deepcopy(document))
-
     async def get(self, kind: Kind, key: Key) -> Document:
         if self.away:
             raise PeerError("the API server does not answer")
@@ -174,7 +169,11 @@ class MemoryCluster:
         found = self._check("merge", target | {"metadata": meta})
         if found is None:
             raise NotFoundError("no such object")
-        stored = self._store(found | {"metadata": found["metadata"] | change["metadata"]})
+        merged = copy.deepcopy(found)
+        for name, part in change.items():
+            new = merged.get(name, {}) | part
+            merged[name] = {key: value for key, value in new.items() if value is not None}
+        stored = self._store(merged)
         self._tell("merge", stored)
         return stored
 
