@@ -175,6 +175,11 @@ class _Fresh(ssl.SSLContext):
         return made
 
     @override
+    def __repr__(self) -> str:
+        # Clients put it into the messages that people read.
+        return self._expected or "mutual"
+
+    @override
     def wrap_bio(
         self,
         incoming: ssl.MemoryBIO,

@@ -152,3 +152,8 @@ def test_files_that_do_not_work_leave_the_old_ones_in_use(
     with pytest.raises(CredentialsError):
         gateway.credentials.refresh()
     handshake(gateway.credentials.server_context(), operator)
+
+
+def test_a_context_in_a_message_reads_as_whom_it_expects(gateway):
+    assert repr(gateway.credentials.client_context(GATEWAY)) == GATEWAY
+    assert repr(gateway.credentials.server_context()) == "mutual"
