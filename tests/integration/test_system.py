@@ -3,7 +3,7 @@
 import pytest
 
 from ald.records.event import RunOutcome
-from fixtures.processes import RECIPE, Processes, memory_kib
+from fixtures.processes import RECIPE, Processes, memory_kib, say
 from fixtures.wait import eventually
 from fixtures.whole_record import audited, check_whole
 
@@ -48,7 +48,7 @@ def test_what_the_program_says_the_plc_saw_and_the_history_holds(
         for width in widths_ns(edges, valve)
     )
     p50, p99 = errors_ms[len(errors_ms) // 2], errors_ms[int(len(errors_ms) * 0.99)]
-    print(f"width error at the PLC: p50 {p50:.3f} ms, p99 {p99:.3f} ms, {len(errors_ms)} pulses")
+    say(f"width error at the PLC: p50 {p50:.3f} ms, p99 {p99:.3f} ms, {len(errors_ms)} pulses")
     record_property("width_error_p50_ms", p50)
     record_property("width_error_p99_ms", p99)
     assert p99 < WIDTH_ERROR_MS_MAX
@@ -61,9 +61,9 @@ def test_what_the_program_says_the_plc_saw_and_the_history_holds(
         "front": memory_kib(running.front.pid),
         "logger": memory_kib(running.logger.pid),
     }
-    print("resident, KiB:", memory)
+    say(f"resident, KiB: {memory}")
     pss = {"supervisor": running.driver.pid, "executor": running.executor_pid}
-    print("by share, KiB:", {name: memory_kib(pid, "Pss") for name, pid in pss.items()})
+    say(f"by share, KiB: { {name: memory_kib(pid, 'Pss') for name, pid in pss.items()} }")
 
 
 @pytest.mark.requirement("DI-02")
