@@ -85,6 +85,18 @@ def test_a_gap_is_read_over_up_to_the_limit_only():
     assert plan_reads(plant(*pair, max_gap=4))[0].places == (Place(0, 0), Place(1, 5))
 
 
+def test_bits_and_registers_have_limits_of_their_own():
+    coils = [parameter(f"a.c{a}", Table.COIL, a, DataType.BOOL) for a in range(20)]
+    words = [parameter(f"a.h{a}", Table.HOLDING, a, DataType.UINT16) for a in range(20)]
+    machine = plant(*coils, *words, max_bits=16, max_registers=10)
+    assert [block.request for block in plan_reads(machine)] == [
+        ReadRegisters(Table.HOLDING, 0, 10),
+        ReadRegisters(Table.HOLDING, 10, 10),
+        ReadBits(Table.COIL, 0, 16),
+        ReadBits(Table.COIL, 16, 4),
+    ]
+
+
 def test_a_declared_range_is_never_left_and_its_gaps_do_not_count():
     machine = plant(
         *(parameter(f"a.p{a}", Table.HOLDING, a, DataType.UINT16) for a in (10, 60, 61, 62)),
