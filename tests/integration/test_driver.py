@@ -25,6 +25,7 @@ from ald.records.event import (
 )
 from ald.wire import PROTOCOL, RunOrder
 from fixtures.driver_process import plant_of
+from fixtures.simulator import machine
 from fixtures.wait import eventually
 
 pytestmark = pytest.mark.integration
@@ -227,8 +228,6 @@ def test_an_unreachable_plc_latches_aborted_until_somebody_clears_it(bench):
 
 
 def test_in_mode_observe_nothing_is_written_and_no_run_is_taken(start_simulator, start_driver):
-    from fixtures.simulator import machine
-
     simulator = start_simulator(machine(mode="Observe"))
     driver = start_driver()
     plant = plant_of(simulator.machine_file, simulator.port)
@@ -238,6 +237,70 @@ def test_in_mode_observe_nothing_is_written_and_no_run_is_taken(start_simulator,
     assert reply.error is not None
     assert reply.error.reason == "ObserveMode"
     assert not {int(f) for f in simulator.state()["requests"]} & {5, 6, 15, 16}
+
+
+def test_a_pod_lost_in_mid_run_ends_it_from_what_lies_on_the_volume(bench, start_driver):
+    driver, simulator, plant = bench
+    driver.run(order_of(plant, looped(100, *LONG)))
+    eventually(lambda: bool(simulator.state()["open_valves"]), within_s=10)
+    # The memory volume goes with its pod; the other one stays.
+    os.kill(driver.supervisor_pid, signal.SIGKILL)
+    driver.stop()
+    for left in (driver.directory / "run").iterdir():
+        left.unlink()
+    successor = start_driver()
+    (ended,) = successor.wait_for(RunEnded)
+    assert ended.outcome is RunOutcome.GATEWAY_RESTARTED
+    successor.reaches(MachineState.STOPPED)
+    eventually(lambda: not simulator.state()["open_valves"], within_s=5)
+
+
+def test_a_second_driver_of_the_machine_waits_for_the_first(bench, start_driver):
+    driver, simulator, _ = bench
+    accepted = simulator.state()["connections"]["accepted"]
+    second = start_driver("second", holder_of=driver)
+    eventually(
+        lambda: any(line["event"] == "waiting_for_predecessor" for line in second.log), within_s=15
+    )
+    assert second.probe() == 0
+    assert simulator.state()["connections"]["accepted"] == accepted
+    os.kill(driver.supervisor_pid, signal.SIGTERM)
+    eventually(second.answers, within_s=15)
+
+
+@pytest.mark.requirement("REC-06")
+def test_a_pulse_of_five_seconds_and_a_purge_of_ten_keep_their_time(bench):
+    driver, simulator, plant = bench
+    recipe = (flow(20.0), purge(2000), valve("tma", 5000), purge(10_000), valve("water", 100))
+    driver.run(order_of(plant, recipe))
+    assert driver.wait_for(RunEnded, within_s=40)[0].outcome is RunOutcome.COMPLETED
+    opened, closed, next_opened, _ = (e["received_ns"] for e in simulator.trace() if e["valve"])
+    assert abs(closed - opened - 5_000 * MS) < 100 * MS
+    assert abs(next_opened - closed - 10_000 * MS) < 200 * MS
+
+
+def test_ramp_wait_for_and_a_hold_for_want_of_flow_work_on_a_live_plant(bench):
+    driver, simulator, plant = bench
+    heat = program.Ramp(
+        path="p", name="heat", parameter="chamber-heater.temperature-set", to=60.0, per_second=20.0
+    )
+    settle = program.WaitFor(
+        path="p",
+        name="settle",
+        condition="value('chamber-heater.temperature-set') == 60.0",
+        reads=("chamber-heater.temperature-set",),
+        stable_ns=500 * MS,
+        timeout_ns=20_000 * MS,
+    )
+    simulator.force(**{"mfc-1.flow-read": 3.0})
+    driver.run(order_of(plant, (heat, settle, flow(20.0), purge(500), valve("tma", 50))))
+    held = driver.reaches(MachineState.HELD, within_s=20)
+    assert held.run is not None
+    assert "mfc-1.flow-read is 3" in held.run.held
+    assert not [e for e in simulator.trace() if e["valve"]]
+    simulator.force(**{"mfc-1.flow-read": None})
+    assert driver.wait_for(RunEnded)[0].outcome is RunOutcome.COMPLETED
+    assert simulator.state()["values"]["chamber-heater.temperature-set"] == pytest.approx(60.0)
 
 
 def test_the_probe_says_whether_the_loop_turns(bench):

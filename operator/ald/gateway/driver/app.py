@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import socket
+import traceback
 import uuid
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.executor import Executor, Parts
 from ald.gateway.driver.files import read_plant
 from ald.gateway.driver.memory import RunMemory
+from ald.gateway.driver.output import output
 from ald.gateway.driver.recorder import Recorder
 from ald.gateway.driver.settings import Settings
 from ald.gateway.holder import HeldError, Holder
@@ -43,13 +45,16 @@ STEADY_NS = 10_000_000_000
 STOP_S = 25.0
 """An executor that has not ended this long after SIGTERM is killed."""
 
+STDOUT = 1
+
 _WATCHED = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 
 
 def main() -> int:
     """Run the driver until a signal ends it, and return how the process should end."""
     settings = load(Settings)
-    log = Lines(Level[settings.log_level.upper()]).bind(
+    # One descriptor for supervisor and executor; neither ever waits for whoever reads the log.
+    log = Lines(Level[settings.log_level.upper()], output(STDOUT)).bind(
         process="driver", machine=f"{settings.namespace}/{settings.machine}"
     )
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
@@ -107,6 +112,8 @@ class Supervisor:
         status = 1
         try:
             status = run_executor(self._settings, self._clock, self._log, parent)
+        except BaseException:  # noqa: BLE001 -- the outermost frame of the child
+            self._log.error("executor_crashed", traceback=traceback.format_exc())
         finally:
             # Never back into the supervisor's frames, whatever went wrong.
             os._exit(status)

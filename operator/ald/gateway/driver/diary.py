@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from ald.engine.effects import Effect, Journal
 from ald.engine.inputs import OpenRun
 from ald.engine.state import Pulsing, State
 from ald.engine.trace import open_run
 from ald.gateway.driver.files import read_open_run, write_open_run
 from ald.gateway.driver.memory import Remembered, RunMemory
+from ald.program.model import Pulse
 from ald.records.event import Event, RunEnded, RunStarted
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ class Diary:
         present = open_run(now)
         if started and present is not None:
             self._begins_at = last_record + started
-            write_open_run(self._run_open, present)
+            write_open_run(self._run_open, replace(present, valves=_valves(now)))
         if ended:
             self._remember(open_run(was) or self.found, ends_at=last_record + ended)
         elif present is not None and (_tells(effects) or _was_sent(was, now)):
@@ -56,6 +59,12 @@ class Diary:
 
     def _remember(self, run: OpenRun | None, ends_at: int) -> None:
         self._memory.remember(Remembered(run=run, begins_at=self._begins_at, ends_at=ends_at))
+
+
+def _valves(state: State) -> tuple[str, ...]:
+    """Return the valves that the run opens: this file is not rewritten for each pulse."""
+    leaves = state.run.program.instructions if state.run is not None else ()
+    return tuple(sorted({leaf.valve for leaf in leaves if isinstance(leaf, Pulse)}))
 
 
 def _place(effects: tuple[Effect, ...], kind: type[Event]) -> int:

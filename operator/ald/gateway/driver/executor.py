@@ -40,9 +40,11 @@ from ald.plant.model import Plant, digest
 from ald.records.event import (
     Event,
     LinkChanged,
+    PlantLoaded,
     PulseOpening,
     RunEnded,
     RunOutcome,
+    RunStarted,
     SafeStateReached,
     SessionEnded,
     SessionStarted,
@@ -277,6 +279,10 @@ class Executor:
                 )
             case SessionStarted() | SessionEnded() | LinkChanged() | SafeStateReached():
                 self._parts.log.info("record", what=event)
+            case PlantLoaded(plant_digest=found):
+                self._parts.log.info("plant_loaded", digest=found)
+            case RunStarted(run=run, program_digest=found):
+                self._parts.log.info("run_started", run=run.uid, name=run.name, digest=found)
             case _:
                 self._parts.log.debug("record", what=event)
 
@@ -349,7 +355,7 @@ class Executor:
         step_ns = self._wall.step_ns()
         if step_ns:
             self._give(ClockStep(at_ns=now_ns, step_ns=step_ns))
-        if self._parts.recorder.check_room():
+        if self._parts.recorder.check_room(may_grow=self._state.run is None):
             self._give(RecordRoom(at_ns=now_ns, ok=self._parts.recorder.has_room))
         if is_quiet:
             # A whole collection takes milliseconds, so it waits until no run is on.

@@ -23,7 +23,8 @@ class Heartbeat:
     def __init__(self, declared: Declared, token: int, now_ns: int) -> None:
         self._declared = declared
         self._token = token
-        self._count = 0
+        # Never what a life before wrote last: executors that die after one beat each would look to the PLC like silence.
+        self._count = now_ns // 1_000_000 % WORD
         self._due_ns = now_ns
         self._is_waiting = False
         self.is_acknowledged = False

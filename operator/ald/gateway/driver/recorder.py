@@ -53,9 +53,12 @@ class Recorder:
         except RingFullError:
             self.dropped_scans += 1
 
-    def check_room(self) -> bool:
-        """Look at how full the ring is; True when `has_room` changed."""
-        if self._wanted_bytes and self._ring.grow(self._wanted_bytes):
+    def check_room(self, *, may_grow: bool) -> bool:
+        """Look at how full the ring is; True when `has_room` changed.
+
+        Growing takes as long as the kernel needs to clear the memory: `may_grow` only while no run is on.
+        """
+        if may_grow and self._wanted_bytes and self._ring.grow(self._wanted_bytes):
             self._wanted_bytes = 0
         share = self._ring.used / self._ring.capacity
         had_room = self.has_room

@@ -1,0 +1,22 @@
+"""Signs of life."""
+
+from ald.gateway.driver import alive
+
+NOW = 50_000_000_000
+
+
+def test_a_fresh_stamp_is_life(tmp_path):
+    alive.stamp(tmp_path / "a", NOW)
+    assert alive.is_turning(tmp_path / "a", NOW + alive.STUCK_NS - 1)
+
+
+def test_an_old_stamp_or_one_of_another_boot_is_none(tmp_path):
+    alive.stamp(tmp_path / "a", NOW)
+    assert not alive.is_turning(tmp_path / "a", NOW + alive.STUCK_NS)
+    assert not alive.is_turning(tmp_path / "a", NOW - 1)
+
+
+def test_no_stamp_or_half_a_stamp_is_none(tmp_path):
+    assert not alive.is_turning(tmp_path / "a", NOW)
+    (tmp_path / "a").write_bytes(b"")
+    assert not alive.is_turning(tmp_path / "a", NOW)

@@ -1,0 +1,129 @@
+"""The socket: whole messages, several clients, nonsense."""
+
+import select
+import socket
+
+import msgspec
+import pytest
+
+from ald.engine.status import driver_status
+from ald.gateway import packets
+from ald.gateway.driver.commands import CLIENTS_MAX, LONG_BYTES, Commands
+from ald.gateway.driver.requests import NO_LINK, NO_SCAN
+from ald.wire import DriverReply, DriverRequest, GetStatus, StartRun
+from unit.engine.programs import OTHER_UID, UID, compiled, loop, order, wait
+from unit.engine.world import World
+
+STATUS = driver_status(World().state, NO_LINK, NO_SCAN)
+
+
+class Server:
+    def __init__(self, path):
+        self.commands = Commands(path)
+        self.path = path
+        self.asked = []
+        self.glances = []
+
+    def client(self):
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        made.settimeout(5)
+        made.connect(str(self.path))
+        return made
+
+    def turn(self, *, busy=False):
+        ready, _, _ = select.select(self.commands.filenos(), [], [], 0)
+        self.commands.serve(ready, self._answer, self._glance if busy else None)
+
+    def ask(self, client, request, *, busy=False):
+        message = msgspec.msgpack.encode(DriverRequest(id=7, request=request))
+        for packet in packets.split(message):
+            client.send(packet)
+            self.turn(busy=busy)
+        self.turn(busy=busy)
+        joiner = packets.Joiner()
+        whole = joiner.add(client.recv(packets.PACKET_BYTES_MAX))
+        assert whole is not None
+        return msgspec.msgpack.decode(whole, type=DriverReply)
+
+    def _answer(self, request):
+        self.asked.append(request)
+        return DriverReply(id=request.id, status=STATUS)
+
+    def _glance(self, glance):
+        self.glances.append(glance)
+        return DriverReply(id=glance.id, status=STATUS)
+
+
+@pytest.fixture
+def server(tmp_path):
+    made = Server(tmp_path / "driver.sock")
+    yield made
+    made.commands.close()
+
+
+def long_order(uid=UID):
+    made = order(compiled(loop(2, *[wait(1)] * 2000)), uid)
+    assert len(msgspec.msgpack.encode(made)) > LONG_BYTES
+    return made
+
+
+def test_a_request_is_answered_with_its_own_id(server):
+    with server.client() as client:
+        server.turn()
+        assert server.ask(client, GetStatus()).id == 7
+
+
+def test_a_long_request_arrives_whole(server):
+    with server.client() as client:
+        server.turn()
+        server.ask(client, StartRun(order=long_order()))
+        assert server.asked[0].request.order == long_order()
+
+
+def test_while_a_run_is_on_a_long_request_is_only_glanced_at(server):
+    with server.client() as client:
+        server.turn()
+        server.ask(client, StartRun(order=long_order(OTHER_UID)), busy=True)
+        server.ask(client, GetStatus(), busy=True)
+    (glance,) = server.glances
+    assert glance.subject == OTHER_UID
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "nonsense", [b"\x01\xff\xff", b"\x07", b"\x01" + msgspec.msgpack.encode(1)]
+)
+def test_whoever_speaks_nonsense_is_not_spoken_to_any_more(server, nonsense):
+    with server.client() as bad, server.client() as good:
+        server.turn()
+        server.turn()
+        bad.send(nonsense)
+        server.turn()
+        assert bad.recv(10) == b""
+        assert server.ask(good, GetStatus()).id == 7
+
+
+def test_a_client_that_hangs_up_is_forgotten(server):
+    with server.client():
+        server.turn()
+        assert len(server.commands.filenos()) == 2
+    server.turn()
+    assert len(server.commands.filenos()) == 1
+
+
+def test_there_are_only_so_many_clients(server):
+    clients = [server.client() for _ in range(CLIENTS_MAX)]
+    for _ in clients:
+        server.turn()
+    with server.client() as one_more:
+        server.turn()
+        assert one_more.recv(10) == b""
+    for client in clients:
+        client.close()
+
+
+def test_a_socket_left_behind_is_taken_over(tmp_path):
+    first = Commands(tmp_path / "driver.sock")
+    second = Commands(tmp_path / "driver.sock")
+    first.close()
+    second.close()

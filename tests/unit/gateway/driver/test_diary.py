@@ -1,0 +1,68 @@
+"""A run in the diary is on from the record of its beginning to that of its end, across a kill between any two effects."""
+
+from ald.engine.effects import Journal
+from ald.engine.replay import replay
+from ald.engine.state import State
+from ald.gateway.driver.diary import Diary
+from ald.gateway.driver.memory import RunMemory
+from ald.records.event import RunEnded, RunStarted
+from unit.engine.programs import MS, S, flow, purge, valve
+from unit.engine.world import World
+
+
+def test_killed_between_any_two_records_a_run_is_open_exactly_when_it_began_and_has_not_ended(
+    tmp_path,
+):
+    world = World().ready().start(flow(20.0), purge(300), valve("tma", 40))
+    world.run_until_ended()
+    memory_path, run_path = tmp_path / "m", tmp_path / "r"
+    diary = Diary(RunMemory(memory_path), run_path, 0)
+    state, last_record, is_on = State(), 0, False
+    for _, now, effects in replay(world.inputs):
+        diary.before(state, now, effects, last_record)
+        for effect in effects:
+            if isinstance(effect, Journal):
+                found = Diary(RunMemory(memory_path), run_path, last_record).found
+                assert (found is not None) is is_on
+                last_record += 1
+                is_on = (is_on or isinstance(effect.event, RunStarted)) and not isinstance(
+                    effect.event, RunEnded
+                )
+                found = Diary(RunMemory(memory_path), run_path, last_record).found
+                assert (found is not None) is is_on
+        diary.after(effects)
+        state = now
+    assert not is_on
+    assert not run_path.exists()
+
+
+def test_a_new_pod_learns_from_the_volume_that_a_run_was_on(tmp_path):
+    world = World().ready().start(flow(20.0), purge(300), valve("tma", 40))
+    world.run_for(1 * S)
+    diary = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0)
+    state = State()
+    for given, now, effects in replay(world.inputs):
+        if any(isinstance(e, Journal) and isinstance(e.event, RunEnded) for e in effects):
+            break
+        diary.before(state, now, effects, 10)
+        diary.after(effects)
+        state = now
+        assert given.at_ns >= 0
+    (tmp_path / "m").unlink()
+    found = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0).found
+    assert found is not None
+    assert found.run.name == "run"
+
+
+def test_the_opening_edge_that_left_is_remembered(tmp_path):
+    world = World().ready().start(flow(20.0), purge(300), valve("tma", 4000))
+    world.run_for(800 * MS)
+    diary = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0)
+    state = State()
+    for _, now, effects in replay(world.inputs):
+        diary.before(state, now, effects, 10)
+        state = now
+    found = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 1000).found
+    assert found is not None
+    assert found.pulse is not None
+    assert found.pulse.opened_sent_ns > 0

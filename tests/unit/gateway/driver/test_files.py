@@ -1,0 +1,48 @@
+"""Checked files on the volume."""
+
+import pytest
+
+from ald.engine.trace import open_run
+from ald.errors import CorruptRecordError
+from ald.gateway.driver import files
+from unit.engine.programs import MS, PLANT, purge, valve
+from unit.engine.world import World
+
+
+def test_a_plant_comes_back_as_it_was(tmp_path):
+    assert files.read_plant(tmp_path / "p") is None
+    files.write_plant(tmp_path / "p", PLANT)
+    assert files.read_plant(tmp_path / "p") == PLANT
+    assert [p.name for p in tmp_path.iterdir()] == ["p"]
+
+
+@pytest.mark.parametrize("at", [0, 9, 14, 40, -1])
+def test_one_changed_byte_anywhere_is_noticed(tmp_path, at):
+    path = tmp_path / "p"
+    files.write_plant(path, PLANT)
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CorruptRecordError, match="damaged"):
+        files.read_plant(path)
+
+
+@pytest.mark.parametrize("size", [0, 10, 100])
+def test_a_file_cut_short_is_noticed(tmp_path, size):
+    path = tmp_path / "p"
+    files.write_plant(path, PLANT)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(CorruptRecordError):
+        files.read_plant(path)
+
+
+def test_a_file_of_another_kind_or_version_is_named(tmp_path):
+    world = World().ready().start(purge(300), valve("tma", 10))
+    world.run_for(10 * MS)
+    run = open_run(world.state)
+    files.write_open_run(tmp_path / "r", run)
+    with pytest.raises(CorruptRecordError):
+        files.read_plant(tmp_path / "r")
+    assert files.read_open_run(tmp_path / "r") == run
+    files.write_open_run(tmp_path / "r", None)
+    assert files.read_open_run(tmp_path / "r") is None

@@ -1,0 +1,146 @@
+"""Scans on an absolute grid."""
+
+import struct
+
+from ald.errors import LinkDownError, ModbusExceptionError
+from ald.gateway.driver.scanner import Scanner
+from ald.plant.model import digest, signals
+from ald.plc.link import Completion, Lane
+from ald.plc.request import ReadBits
+from ald.records.scan import Quality
+from fixtures.plants import plant
+from unit.engine.programs import PLANT
+
+MS = 1_000_000
+PERIOD = 100 * MS
+UID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+
+
+class Link:
+    """Keeps what is asked until `answer` is called."""
+
+    def __init__(self):
+        self.connected = True
+        self.asked = []
+
+    def submit(self, lane, request, token, now_ns):
+        assert lane is Lane.SCAN
+        self.asked.append((request, token, now_ns))
+
+    def answer(self, scanner, sent_ns, now_ns, *, error=None, only=None, run=UID):
+        """Complete all that was asked; return the scan, if one came of it."""
+        asked, self.asked = self.asked, []
+        scan = None
+        for index, (request, token, _) in enumerate(asked):
+            failed = error if only in (None, index) else None
+            acked = now_ns if not isinstance(failed, LinkDownError) else 0
+            assert scanner.owns(token)
+            scan = scanner.completed(
+                Completion(
+                    token=token,
+                    ok=failed is None,
+                    error=failed,
+                    data=b"" if failed else self._data(request),
+                    sent_ns=sent_ns,
+                    acked_ns=acked,
+                    unknown=False,
+                ),
+                run=run,
+                now_ns=now_ns,
+                wall_ns=now_ns + 7,
+            )
+        return scan
+
+    def _data(self, request):
+        if isinstance(request, ReadBits):
+            return bytes((request.count + 7) // 8)
+        # 100.0 in word order CDAB, again and again.
+        return (struct.pack(">HH", 0, 0x42C8) * request.count)[: 2 * request.count]
+
+
+def begun(one, link, now_ns=0):
+    one.begin(link, now_ns)
+
+
+def scanner(now_ns=0):
+    return Scanner(PLANT, digest(PLANT), -2, now_ns)
+
+
+def test_a_scan_holds_every_signal_with_its_times_and_its_run():
+    one, link = scanner(), Link()
+    one.begin(link, 5 * MS)
+    scan = link.answer(one, 6 * MS, 9 * MS)
+    assert scan is not None
+    assert (scan.sequence, scan.started_ns, scan.ended_ns, scan.late_ns) == (
+        1,
+        6 * MS,
+        9 * MS,
+        6 * MS,
+    )
+    assert (scan.run, scan.wall_ns, scan.count) == (UID, 9 * MS + 7, len(signals(PLANT)))
+    assert struct.unpack_from("<d", scan.values)[0] == 100.0
+    assert one.bad_signals == 0
+
+
+def test_the_grid_does_not_drift_when_scans_are_late():
+    one, link = scanner(), Link()
+    begun = []
+    for now in range(0, 2000 * MS, 7 * MS):
+        one.begin(link, now)
+        if link.asked:
+            begun.append(now)
+            link.answer(one, now, now + 3 * MS)
+    assert len(begun) == 20
+    assert all(now - n * PERIOD < 7 * MS for n, now in enumerate(begun))
+    assert one.missed == 0
+
+
+def test_places_on_the_grid_that_pass_unused_are_counted():
+    one, link = scanner(), Link()
+    one.begin(link, 0)
+    one.begin(link, 350 * MS)
+    assert one.missed == 3
+    link.answer(one, 1, 360 * MS)
+    one.begin(link, 400 * MS)
+    assert one.sequence == 1
+    assert one.wake_ns == 500 * MS
+
+
+def test_a_late_scan_is_counted_and_carries_by_how_much():
+    one, link = scanner(), Link()
+    one.begin(link, 0)
+    scan = link.answer(one, 60 * MS, 70 * MS)
+    assert scan is not None
+    assert (one.late, scan.late_ns) == (1, 60 * MS)
+
+
+def test_a_block_that_the_plc_refuses_is_bad_and_the_rest_is_good():
+    one, link = scanner(), Link()
+    one.begin(link, 0)
+    refused = ModbusExceptionError(3, 2, "no such address")
+    scan = link.answer(one, 1, 2, error=refused, only=0)
+    assert scan is not None
+    assert 0 < one.bad_signals < scan.count
+    assert set(scan.qualities) == {Quality.GOOD, Quality.BAD}
+
+
+def test_a_scan_that_the_link_lost_is_missed_and_the_next_one_begins():
+    one, link = scanner(), Link()
+    one.begin(link, 0)
+    assert link.answer(one, 1, 2, error=LinkDownError("gone")) is None
+    assert (one.missed, one.sequence) == (1, 0)
+    link.connected = False
+    one.begin(link, PERIOD)
+    assert one.missed == 2
+    link.connected = True
+    one.begin(link, 2 * PERIOD)
+    assert link.answer(one, 1, 2 * PERIOD + 1) is not None
+
+
+def test_a_plant_without_signals_asks_for_nothing():
+    empty = plant()
+    one = Scanner(empty, digest(empty), -2, 0)
+    link = Link()
+    begun(one, link)
+    assert link.asked == []
+    assert one.wake_ns > 0
