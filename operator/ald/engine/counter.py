@@ -50,7 +50,7 @@ def fault(program: Program) -> str:
             return f"instruction {index}: {problem}"
     if not 0 <= program.cleanup <= len(program.instructions):
         return "the cleanup begins outside the program"
-    return ""
+    return _nesting_fault(program)
 
 
 def _repeat(
@@ -68,6 +68,21 @@ def _loop(program: Program, index: int) -> Loop:
     found = program.instructions[index]
     assert isinstance(found, Loop), "a counter names a loop"
     return found
+
+
+def _nesting_fault(program: Program) -> str:
+    open_loops: list[int] = []
+    for index, instruction in enumerate(program.instructions):
+        if index == program.cleanup and open_loops:
+            return f"instruction {open_loops[-1]}: a loop of the steps ends before the cleanup"
+        match instruction:
+            case Loop():
+                open_loops.append(index)
+            case EndLoop(begin=begin) if open_loops.pop() != begin:
+                return f"instruction {index}: loops nest, and this one ends inside another"
+            case _:
+                pass
+    return ""
 
 
 def _mark_fault(instructions: Sequence[Instruction], index: int, instruction: Instruction) -> str:

@@ -158,7 +158,7 @@ def _guarded(turn: Turn, act: Callable[[], Verdict | None]) -> Verdict | None:
 
 
 def _apply(turn: Turn, verdict: Verdict | None) -> None:
-    """Carry on from what a leaf came to. Each round begins at most one leaf, and only a late one is over at once."""
+    """Carry on from what a leaf came to. Each round begins at most one leaf, and only a broken one is over at once."""
     while verdict is not None:
         match verdict:
             case Done() if not turn.run.doubt:
@@ -272,7 +272,7 @@ def _began(turn: Turn, leaf: Leaf) -> Verdict | None:
         case Ramp():
             return ramp.begin(turn, leaf)
         case Wait():
-            return waiting.begin_wait(turn, leaf)
+            waiting.begin_wait(turn, leaf)
         case WaitFor():
             waiting.begin_watch(turn, leaf, turn.run.conditions[turn.run.index])
     return None

@@ -24,7 +24,10 @@ def abort(turn: Turn, outcome: RunOutcome, message: str, by: str = "") -> None:
 
 def safe_without_run(turn: Turn, reason: str, message: str) -> None:
     """Write the whole safe state although no run is on."""
-    safing.begin(turn, message, full=True)
+    known = turn.state.safing
+    # Who asks again and again must not keep the last outputs from being reached.
+    if known is None or not known.full or known.overdue:
+        safing.begin(turn, message, full=True)
     if turn.is_in(MachineState.IDLE, MachineState.STOPPED):
         turn.move(Cause.ABORT, reason, message)
     settle_empty(turn)

@@ -22,7 +22,10 @@ class OpenPulse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as durable state remembers it: the last leaf that began, and what was counted up to then."""
+    """A run as durable state remembers it: the last leaf that began, and what was counted up to then.
+
+    `valves` are those that any of its pulses opens, where `pulse` may be out of date.
+    """
 
     run: RunIdentity
     program_digest: str
@@ -37,6 +40,7 @@ class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     pulses: int
     worst_error_ns: int
     pulse: OpenPulse | None = None
+    valves: tuple[str, ...] = ()
 
 
 class _Input(msgspec.Struct, frozen=True, kw_only=True):

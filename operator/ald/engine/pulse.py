@@ -5,8 +5,8 @@ from msgspec.structs import replace
 from ald.engine import safing
 from ald.engine.effects import Lane
 from ald.engine.inputs import Answered
-from ald.engine.layout import coil_of
-from ald.engine.state import Exposure, Pulsing
+from ald.engine.layout import VALVE_PREFIX, coil_of
+from ald.engine.state import Exposure, Known, Pulsing
 from ald.engine.turn import Turn
 from ald.engine.verdict import Done, Failed, Fatal, Verdict
 from ald.errors import SafetyError
@@ -99,7 +99,11 @@ def _opening_answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict |
 def _closing_answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict:
     name = phase.leaf.valve
     if answer.ok:
-        turn.change(open_valves=turn.state.open_valves - {name})
+        shut = Known(value=0.0, acked_ns=answer.acked_ns)
+        turn.change(
+            open_valves=turn.state.open_valves - {name},
+            written={**turn.state.written, VALVE_PREFIX + name: shut},
+        )
         record(
             turn, phase, (answer.sent_ns, answer.acked_ns), WriteOutcome.CONFIRMED, is_whole=True
         )

@@ -8,9 +8,10 @@ a valve of the group opens again.
 
 from collections.abc import Iterator
 
+import msgspec
 from msgspec.structs import replace
 
-from ald.engine import hold, reading, setpoint
+from ald.engine import hold, reading, safety, setpoint
 from ald.engine.effects import Lane
 from ald.engine.inputs import Answered
 from ald.engine.layout import same_value, target_of
@@ -32,6 +33,14 @@ QUIET_NS = 250_000_000
 """A purge is drawn out by up to this without a hold when the flow is good and only the link's round trips are missing."""
 
 
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scan says of the flow: good or not at `at_ns`, and for the `span_ns` after it."""
+
+    at_ns: int
+    is_good: bool
+    span_ns: int
+
+
 def begin(turn: Turn, leaf: Purge) -> Verdict | None:
     """Set the flow, unless it is set already."""
     parameter = turn.layout.setpoint(parameter=None, gas=leaf.gas)
@@ -45,7 +54,7 @@ def begin(turn: Turn, leaf: Purge) -> Verdict | None:
     if same_value(parameter, leaf.flow, before):
         turn.change_run(phase=phase)
         _flowing(turn, phase)
-        return tick(turn, _phase(turn))
+        return None
     setpoint.forget(turn, parameter.name)
     token = turn.write(Lane.RECIPE, target_of(parameter, leaf.flow))
     turn.change_run(phase=replace(phase, before=before, write=token))
@@ -63,7 +72,9 @@ def wake_ns(state: State, phase: Purging) -> int | None:
         missing_ns = group.minimum_purge_ns - exposure.counted_ns
         if missing_ns <= 0:
             continue
-        if exposure.since_ns is None or missing_ns > _trusted_ns(state, phase):
+        if exposure.since_ns is None or exposure.since_ns + missing_ns > _trusted_until_ns(
+            state, phase
+        ):
             # Only a scan can bring this further, and it comes by itself.
             return None
         latest_ns = max(latest_ns, exposure.since_ns + missing_ns)
@@ -80,7 +91,8 @@ def tick(turn: Turn, phase: Purging) -> Verdict | None:
         return _finish(turn, phase)
     phase = replace(phase, extended=True)
     turn.change_run(phase=phase)
-    if any(not flowing or missing > QUIET_NS for _, missing, flowing in short):
+    is_long = turn.at_ns - phase.end_ns > QUIET_NS
+    if is_long or any(not flowing or missing > QUIET_NS for _, missing, flowing in short):
         group, missing, _ = max(short, key=lambda item: item[1])
         hold.start(turn, "PurgeFlowLow", _why(turn.state, phase, group, missing))
     return None
@@ -109,9 +121,15 @@ def scanned(turn: Turn, phase: Purging, scan: Scan) -> Verdict | None:
     """Count the time since the last scan, as far as the flow was good."""
     if phase.flowing_ns is None or phase.restoring:
         return None
-    is_good = _flow_good(turn.state, phase)
+    # The flow was read some time after the scan began: what lies before its beginning is certain.
+    at_ns = max(scan.started_ns, phase.flowing_ns)
+    seen = Seen(
+        at_ns=at_ns, is_good=_flow_good(turn.state, phase, at_ns), span_ns=_span_ns(turn, phase)
+    )
     updated = {
-        group.name: _seen(_exposure(turn.state, group), scan.ended_ns, is_good=is_good)
+        group.name: _seen(_exposure(turn.state, group), seen)
+        if safety.opened_by_others(turn.state, group) is None
+        else Exposure(group=group.name)
         for group in _served(turn.state, phase.leaf)
     }
     turn.change(exposures={**turn.state.exposures, **updated})
@@ -121,7 +139,7 @@ def scanned(turn: Turn, phase: Purging, scan: Scan) -> Verdict | None:
 def _flowing(turn: Turn, phase: Purging) -> None:
     """The flow is commanded from now on: it counts as long as no scan speaks against it."""
     turn.change_run(phase=replace(phase, flowing_ns=turn.at_ns))
-    since = turn.at_ns if _flow_good(turn.state, phase) else None
+    since = turn.at_ns if _flow_good(turn.state, phase, turn.at_ns) else None
     updated = {
         group.name: replace(_exposure(turn.state, group), since_ns=since)
         for group in _served(turn.state, phase.leaf)
@@ -167,23 +185,26 @@ def _exposure(state: State, group: ExclusionGroup) -> Exposure:
     return state.exposures.get(group.name, Exposure(group=group.name))
 
 
-def _seen(exposure: Exposure, at_ns: int, *, is_good: bool) -> Exposure:
-    """Return the exposure after a scan at `at_ns`."""
-    if not is_good:
+def _seen(exposure: Exposure, seen: Seen) -> Exposure:
+    """Return the exposure after a scan; of the time since the one before it counts what that one could speak for."""
+    if not seen.is_good:
         return replace(exposure, since_ns=None)
     since = exposure.since_ns
-    if since is None or since > at_ns:
-        return replace(exposure, since_ns=max(at_ns, since or 0))
-    return replace(exposure, counted_ns=exposure.counted_ns + at_ns - since, since_ns=at_ns)
+    if since is None or since > seen.at_ns:
+        return replace(exposure, since_ns=max(seen.at_ns, since or 0))
+    counted_ns = exposure.counted_ns + min(seen.at_ns - since, seen.span_ns)
+    return replace(exposure, counted_ns=counted_ns, since_ns=seen.at_ns)
 
 
-def _flow_good(state: State, phase: Purging) -> bool:
-    """Tell whether the last scan shows the commanded flow; a gas without feedback is believed."""
+def _flow_good(state: State, phase: Purging, at_ns: int) -> bool:
+    """Tell whether the last scan shows the commanded flow at `at_ns`; a gas without feedback is believed."""
     assert state.layout is not None, "a plant is loaded"
     feedback = state.layout.gases[phase.leaf.gas].feedback
     if feedback is None:
         return True
     found = reading.good(state, feedback)
+    if at_ns > _trusted_until_ns(state, phase):
+        return False
     return found is not None and found >= FLOW_SHARE_MIN * phase.leaf.flow
 
 
@@ -192,24 +213,34 @@ def _counted_ns(state: State, phase: Purging, exposure: Exposure, at_ns: int) ->
     assert state.layout is not None, "a plant is loaded"
     if exposure.since_ns is None:
         return exposure.counted_ns
-    running_ns = max(0, at_ns - exposure.since_ns)
-    return exposure.counted_ns + min(running_ns, _trusted_ns(state, phase))
+    until_ns = min(at_ns, _trusted_until_ns(state, phase))
+    return exposure.counted_ns + max(0, until_ns - exposure.since_ns)
 
 
-def _trusted_ns(state: State, phase: Purging) -> int:
-    """Return how long the flow counts as good without another scan; for good where nothing measures it."""
+def _span_ns(turn: Turn, phase: Purging) -> int:
+    """Return how long one scan speaks for the flow; for good where nothing measures it."""
+    if turn.layout.gases[phase.leaf.gas].feedback is None:
+        return DURATION_NS_MAX
+    return FRESH_SCANS * turn.layout.plant.scan_period_ns
+
+
+def _trusted_until_ns(state: State, phase: Purging) -> int:
+    """Return until when the flow counts as good without another scan."""
     assert state.layout is not None, "a plant is loaded"
     if state.layout.gases[phase.leaf.gas].feedback is None:
-        return DURATION_NS_MAX
-    return FRESH_SCANS * state.layout.plant.scan_period_ns
+        return phase.end_ns + DURATION_NS_MAX
+    if state.scan is None:
+        return 0
+    return state.scan.started_ns + FRESH_SCANS * state.layout.plant.scan_period_ns
 
 
 def _short(state: State, phase: Purging, at_ns: int) -> Iterator[tuple[ExclusionGroup, int, bool]]:
-    """Yield each group that this purge was to satisfy and has not: what is missing, and whether the flow is good now."""
+    """Yield each group that this purge was to satisfy and has not: what is missing, and whether it comes without a scan."""
     for group, exposure in _owed(state, phase):
         missing = group.minimum_purge_ns - _counted_ns(state, phase, exposure, at_ns)
         if missing > 0:
-            yield group, missing, exposure.since_ns is not None
+            comes = at_ns + missing <= _trusted_until_ns(state, phase)
+            yield group, missing, exposure.since_ns is not None and comes
 
 
 def _owed(state: State, phase: Purging) -> Iterator[tuple[ExclusionGroup, Exposure]]:
@@ -222,6 +253,12 @@ def _owed(state: State, phase: Purging) -> Iterator[tuple[ExclusionGroup, Exposu
 
 def _why(state: State, phase: Purging, group: ExclusionGroup, missing_ns: int) -> str:
     assert state.layout is not None, "a plant is loaded"
+    stranger = safety.opened_by_others(state, group)
+    if stranger is not None:
+        return (
+            f"valve {stranger} of group {group.name} reads open, and no step has opened it: shut it, or "
+            "take it out of the group. No valve of the group opens until then"
+        )
     gas = state.layout.gases[phase.leaf.gas]
     found = reading.good(state, gas.feedback) if gas.feedback else None
     seen = "not readable" if found is None else f"{found:g}"

@@ -1,13 +1,18 @@
 """What is known of the plant's values: the last scan, and what was written after it began."""
 
+from __future__ import annotations
+
 import struct
+from typing import TYPE_CHECKING
 
 from ald.engine.inputs import Answered
 from ald.engine.state import Known, State
-from ald.engine.turn import Turn
 from ald.program.condition import Condition
 from ald.records.event import WriteOutcome, Written
 from ald.records.scan import Quality
+
+if TYPE_CHECKING:
+    from ald.engine.turn import Turn
 
 _VALUE = struct.Struct("<d")
 
@@ -24,11 +29,16 @@ def good(state: State, signal: str) -> float | None:
 
 
 def known(state: State, parameter: str) -> float | None:
-    """Return the value of a parameter as last written or last well read, whichever is newer; None: not known."""
+    """Return the value of a signal as last written or last well read, whichever is newer; None: not known.
+
+    A scan is newer when it began a cycle of the PLC after the acknowledgement: only then the write shows for certain.
+    """
     written = state.written.get(parameter)
     if written is None:
         return good(state, parameter)
-    if state.scan is None or state.scan.started_ns <= written.acked_ns:
+    if state.scan is None or state.layout is None:
+        return written.value
+    if state.scan.started_ns <= written.acked_ns + state.layout.plant.link.cycle_ns:
         return written.value
     found = good(state, parameter)
     return written.value if found is None else found

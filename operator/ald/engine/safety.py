@@ -2,13 +2,15 @@
 
 A valve opens only when the PLC is ours to write to, the link is up, no safe state is on its way, its time is within its
 maximum, no other valve of a group with it is open, and every group it belongs to has been purged since another of its
-valves was open. What counts as purged is decided in `ald.engine.purge`; here it is only compared.
+valves was open. A valve is open that a pulse opened, and one that reads open although nobody here opened it. What counts as
+purged is decided in `ald.engine.purge`; here it is only compared.
 """
 
 from collections.abc import Iterator
 
+from ald.engine import reading
 from ald.engine.effects import Coils, Lane, Target
-from ald.engine.layout import Layout
+from ald.engine.layout import VALVE_PREFIX, Layout
 from ald.engine.state import Exposure, Pulsing, State
 from ald.plant.model import ExclusionGroup, Mode, Valve
 from ald.units import format_duration
@@ -35,6 +37,26 @@ def unpurged(exposure: Exposure, group: ExclusionGroup, valve: str) -> int:
     if exposure.valve == valve:
         return 0
     return max(0, group.minimum_purge_ns - exposure.counted_ns)
+
+
+def exposed_by_others(state: State) -> dict[str, Exposure]:
+    """Return, as exposed to the worst, the groups of which a valve reads open that no pulse has opened."""
+    groups = state.layout.plant.groups if state.layout is not None else ()
+    return {
+        group.name: Exposure(group=group.name)
+        for group in groups
+        if opened_by_others(state, group) is not None
+    }
+
+
+def opened_by_others(state: State, group: ExclusionGroup) -> str | None:
+    """Return a valve of the group that reads open although no pulse has opened it."""
+    strangers = (v for v in group.valves if v not in state.open_valves and _is_open(state, v))
+    return next(strangers, None)
+
+
+def _is_open(state: State, valve: str) -> bool:
+    return valve in state.open_valves or reading.known(state, VALVE_PREFIX + valve) == 1.0
 
 
 def _opened(layout: Layout, target: Coils) -> list[Valve]:
@@ -66,7 +88,7 @@ def _broken(state: State, layout: Layout, valve: Valve) -> Iterator[str]:
 
 
 def _group(state: State, group: ExclusionGroup, valve: Valve) -> Iterator[str]:
-    others = sorted((state.open_valves & set(group.valves)) - {valve.name})
+    others = sorted(name for name in group.valves if name != valve.name and _is_open(state, name))
     if others:
         yield f"valve {others[0]} of group {group.name} is open"
     exposure = state.exposures.get(group.name, Exposure(group=group.name))

@@ -211,9 +211,12 @@ def _settled(write: SafeWrite, answer: Answered) -> SafeWrite:
 
 def _record(turn: Turn, write: SafeWrite) -> None:
     assert write.outcome is not None, "only settled writes go on record"
-    if write.outcome is WriteOutcome.CONFIRMED and not write.is_valve:
-        known = Known(value=write.values[0], acked_ns=write.acked_ns)
-        turn.change(written={**turn.state.written, write.names[0]: known})
+    if write.outcome is WriteOutcome.CONFIRMED:
+        known = {
+            name: Known(value=value, acked_ns=write.acked_ns)
+            for name, value in zip(write.names, write.values, strict=True)
+        }
+        turn.change(written={**turn.state.written, **known})
     for name, value in zip(write.names, write.values, strict=True):
         turn.journal(
             Written(

@@ -47,6 +47,8 @@ def started(turn: Turn, given: Started) -> None:
             found=_found(given),
         )
     )
+    if given.open_run is not None:
+        turn.change(open_valves=_maybe_open(given.open_run))
     if given.plant is not None:
         _use(turn, given.plant, digest(given.plant))
     if given.open_run is not None:
@@ -72,6 +74,12 @@ def plant_given(turn: Turn, given: PlantGiven) -> None:
         if turn.state.run is not None:
             raise RefusedError(
                 "RunActive", "a configuration is taken over only while no run is active; wait"
+            )
+        if turn.state.layout is not None and turn.is_in(MachineState.ABORTING):
+            # With the old configuration go the addresses of valves that may be open.
+            raise RefusedError(
+                "SafeStatePending",
+                "the safe state of the present configuration is on its way; it is confirmed, or given up, within seconds",
             )
         _replace(turn, given)
     if given.confirmed:
@@ -157,7 +165,7 @@ def shutdown_asked(turn: Turn, given: ShutdownAsked) -> None:
     elif _controls(turn) and turn.state.connected and turn.state.safing is None:
         safing.begin(turn, given.reason, full=False)
         ending.settle_empty(turn)
-    if turn.state.safing is None or (not turn.state.connected and turn.state.safing.overdue):
+    if turn.state.safing is None or turn.state.safing.overdue:
         ending.stop(turn)
 
 
@@ -177,12 +185,16 @@ def _use(turn: Turn, plant: Plant, plant_digest: str) -> None:
         scan=None,
         written={},
         exposures={},
-        open_valves=frozenset(),
         safe_confirmed=False,
     )
     turn.journal(
         PlantLoaded(at_ns=turn.at_ns, wall_ns=turn.wall_ns, plant_digest=plant_digest, plant=plant)
     )
+
+
+def _maybe_open(found: OpenRun) -> frozenset[str]:
+    """Return the valves that a pulse may have left open, so that they are shut even where the safe state keeps them."""
+    return frozenset(found.valves) | ({found.pulse.valve} if found.pulse is not None else set())
 
 
 def _replace(turn: Turn, given: PlantGiven) -> None:

@@ -223,7 +223,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """The whole of it.
 
     wall_offset_ns: UTC minus monotonic. record_ok: there is room for events. watchdog_ok: the last heartbeat was acknowledged.
-    written: what we wrote to set points since, by parameter. exposures: by group; one that is missing is the worst case.
+    written: what we wrote last to set points and valves, by signal. exposures: by group; one that is missing is the worst case.
     open_valves: opened by a pulse and not acknowledged as shut. stopping: why the process ends once the safe state is settled,
     empty while it goes on.
     """

@@ -1,6 +1,6 @@
 """The engine: one input with its time in, the next state and the effects in order out. The same function replays."""
 
-from ald.engine import course, ending, safing, session
+from ald.engine import course, ending, safety, safing, session
 from ald.engine.effects import Effect
 from ald.engine.inputs import (
     AbortAsked,
@@ -105,6 +105,9 @@ def _answered(turn: Turn, given: Answered) -> None:
 
 def _scanned(turn: Turn, given: Scanned) -> None:
     turn.change(scan=given.scan)
+    exposed = safety.exposed_by_others(turn.state)
+    if exposed:
+        turn.change(exposures={**turn.state.exposures, **exposed})
     if _is_running(turn):
         course.scanned(turn, given.scan)
 

@@ -15,11 +15,12 @@ GAP_SCANS = 3
 """A condition counts as true without a break only while scans come at least this often, in scan periods."""
 
 
-def begin_wait(turn: Turn, leaf: Wait) -> Verdict | None:
-    """Begin to wait for `duration_ns`, on the absolute schedule."""
-    phase = Waiting(leaf=leaf, end_ns=turn.run.due_ns + leaf.duration_ns)
-    turn.change_run(phase=phase)
-    return tick_wait(turn, phase)
+def begin_wait(turn: Turn, leaf: Wait) -> None:
+    """Begin to wait for `duration_ns`, on the absolute schedule; only a `Tick` ends it.
+
+    So one input ends one leaf, however short the leaves are and however late they come.
+    """
+    turn.change_run(phase=Waiting(leaf=leaf, end_ns=turn.run.due_ns + leaf.duration_ns))
 
 
 def tick_wait(turn: Turn, phase: Waiting) -> Verdict | None:

@@ -87,3 +87,19 @@ def test_loops_that_cannot_run_are_named(broken):
 
 def test_a_cleanup_outside_the_program_is_named():
     assert "cleanup" in fault(replace(compiled(wait(1)), cleanup=5))
+
+
+def test_loops_that_do_not_nest_are_named():
+    crossed = (
+        Loop(path="p", name="a", count=2, depth=0, end=3),
+        Loop(path="p", name="b", count=2, depth=1, end=4),
+        wait(1),
+        EndLoop(begin=0),
+        EndLoop(begin=1),
+    )
+    assert "nest" in fault(replace(compiled(wait(1)), instructions=crossed, cleanup=5))
+
+
+def test_a_loop_that_reaches_into_the_cleanup_is_named():
+    program = compiled(loop(2, wait(1), wait(1)))
+    assert "cleanup" in fault(replace(program, cleanup=2))

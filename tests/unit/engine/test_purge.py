@@ -7,6 +7,7 @@ from ald.records.event import (
     HoldEnded,
     HoldStarted,
     RunOutcome,
+    RunStarted,
     StateChanged,
     Written,
 )
@@ -169,3 +170,37 @@ def test_a_refused_write_of_the_flow_fails_the_step(nth):
     ended = world.run_until_ended()
     assert ended.outcome is RunOutcome.STEP_FAILED
     assert "mfc.setpoint was not set" in ended.message
+
+
+def test_purge_after_purge_does_not_count_on_a_scan_of_long_ago():
+    world = World().ready()
+    world.start(flow(20.0), loop(20, purge(300), valve("tma", 40), purge(300), valve("water", 40)))
+    world.run_for(350 * MS)
+    world.scanning = False
+    world.run_for(3 * S)
+    opened = len([edge for edge in world.trace if edge[2]])
+    assert world.events(HoldStarted)
+    assert opened <= 2
+    world.scanning = True
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+
+
+def test_a_long_gap_between_two_good_scans_does_not_count_whole():
+    plant = replace(PLANT, groups=(replace(PLANT.groups[0], minimum_purge_ns=2 * S),))
+    world = World(plant).ready()
+    world.start(flow(20.0), purge(500), purge(1600), valve("tma", 40))
+    world.run_for(400 * MS)
+    world.scanning = False
+    world.run_for(1500 * MS)
+    world.scanning = True
+    world.run_until_ended()
+    # Of 1.5 s without a scan, 0.3 s count.
+    assert world.pulses[0].opened_sent_ns - world.events(RunStarted)[0].at_ns >= 3 * S
+
+
+def test_a_reading_counts_from_when_it_was_begun_not_from_when_it_was_complete():
+    world = World().ready()
+    world.scan_takes_ns = 5 * S
+    world.start(flow(20.0), purge(300), valve("tma", 40))
+    world.run_for(4 * S)
+    assert not world.trace

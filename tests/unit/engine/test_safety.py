@@ -12,7 +12,7 @@ from ald.engine.effects import Coils, Journal, Lane, Write
 from ald.engine.inputs import AbortAsked, RunGiven
 from ald.engine.safety import violation
 from ald.engine.state import Pulsing, Safing, State
-from ald.plant.model import Mode
+from ald.plant.model import Mode, SafeAction
 from ald.records.event import PulseDone, PulseOpening, RunEnded, RunOutcome
 from unit.engine.programs import (
     MS,
@@ -230,3 +230,46 @@ def _recorded_first(world: World) -> None:
 
 def _opens(write: Write) -> bool:
     return isinstance(write.target, Coils) and any(write.target.bits)
+
+
+def test_a_valve_that_somebody_else_opened_keeps_the_others_of_its_group_shut():
+    world = World().ready()
+    world.start(flow(20.0), purge(1000), valve("tma", 40))
+    world.run_for(500 * MS)
+    world.coils[PLANT.valves[1].coil] = True
+    ended = world.run_until_ended()
+    assert ended.outcome is RunOutcome.HOLD_TIMEOUT
+    assert "water" in ended.message
+    assert PLANT.valves[0].coil not in {coil for _, coil, is_open in world.trace if is_open}
+
+
+def test_time_in_which_somebody_else_had_a_valve_open_is_no_purge():
+    world = World().ready()
+    world.start(flow(20.0), purge(1000), valve("tma", 40))
+    world.run_for(500 * MS)
+    world.coils[PLANT.valves[1].coil] = True
+    world.run_for(400 * MS)
+    world.coils[PLANT.valves[1].coil] = False
+    shut_ns = world.now
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+    assert world.pulses[0].opened_sent_ns - shut_ns >= 250 * MS
+
+
+def test_a_valve_that_is_open_in_the_safe_state_keeps_the_others_of_its_group_shut():
+    safe = (replace(PLANT.safe_state.valves[1], action=SafeAction.OPEN),)
+    valves = (PLANT.safe_state.valves[0], *safe, *PLANT.safe_state.valves[2:])
+    plant = replace(PLANT, safe_state=replace(PLANT.safe_state, valves=valves))
+    world = World(plant).ready()
+    world.start(flow(20.0), purge(1000), valve("tma", 40))
+    assert world.run_until_ended().outcome is RunOutcome.HOLD_TIMEOUT
+    assert plant.valves[0].coil not in {coil for _, coil, is_open in world.trace if is_open}
+
+
+def test_a_valve_found_open_after_the_purge_is_noticed_right_before_the_next_one_opens():
+    world = World().ready()
+    world.start(flow(20.0), purge(300), wait(500), valve("tma", 40))
+    world.run_for(500 * MS)
+    world.coils[PLANT.valves[1].coil] = True
+    ended = world.run_until_ended()
+    assert ended.outcome is RunOutcome.SAFETY_VIOLATION
+    assert "water" in ended.message

@@ -249,3 +249,75 @@ def test_a_shutdown_without_the_plc_does_not_wait_for_ever():
     world.run_for(11 * S)
     assert world.exited
     assert world.outcome is RunOutcome.LINK_LOST
+
+
+def test_a_kept_valve_that_a_pulse_had_open_at_a_crash_is_shut():
+    before = World().ready().start(valve("vent", 400))
+    before.run_for(100 * MS)
+    assert before.open_valves == {"vent"}
+    after = World(open_run=open_run(before.state))
+    after.coils.update(before.coils)
+    after.connect()
+    after.run_for(1 * S)
+    assert after.open_valves == set()
+
+
+def test_a_kept_valve_is_shut_after_a_crash_when_only_the_volume_knows_which_valves_the_run_opens():
+    before = World().ready().start(purge(300), valve("vent", 400))
+    found = open_run(before.state)
+    assert found is not None
+    after = World(open_run=replace(found, pulse=None, valves=("tma", "vent")))
+    after.coils[PLANT.valves[3].coil] = True
+    after.connect()
+    after.run_for(1 * S)
+    assert after.open_valves == set()
+
+
+def test_a_new_configuration_waits_for_a_safe_state_on_its_way_so_that_no_valve_is_forgotten():
+    world = World().ready().start(purge(300), valve("tma", 4000))
+    world.run_for(500 * MS)
+    world.disconnect()
+    observe = replace(PLANT, mode=Mode.OBSERVE, generation=2)
+    with pytest.raises(RefusedError) as refused:
+        given(world, observe)
+    assert refused.value.reason == "SafeStatePending"
+    world.connect()
+    world.run_for(1 * S)
+    assert world.open_valves == set()
+    given(world, observe)
+    assert world.machine == "Stopped"
+
+
+def test_after_a_safe_state_that_could_not_be_confirmed_a_new_configuration_is_taken():
+    world = World().ready().start(purge(300), valve("tma", 4000))
+    world.run_for(500 * MS)
+    world.disconnect()
+    world.run_for(11 * S)
+    assert world.machine == "Aborted"
+    given(world, replace(PLANT, mode=Mode.OBSERVE, generation=2))
+    world.give(ClearAsked(at_ns=world.now, by="t", comment="looked"))
+    assert world.machine == "Stopped"
+
+
+def test_stopping_again_and_again_does_not_keep_the_outputs_from_being_written():
+    world = World(round_trip_ns=60 * MS).ready()
+    world.words[0], world.coils[0] = 0, True
+    for after_ms in range(0, 2000, 50):
+        world.at(after_ms * MS, lambda: stop(world))
+    world.run_for(1900 * MS)
+    assert not world.coils[0]
+
+
+def test_a_shutdown_does_not_wait_for_a_safe_state_that_the_plc_refuses_for_ever():
+    world = World().ready()
+    world.fates.append(lambda write: "refuse")
+    stop(world)
+    world.run_for(12 * S)
+    assert world.machine == "Aborted"
+    world.give(ShutdownAsked(at_ns=world.now, reason="SIGTERM"))
+    world.run_for(11 * S)
+    assert world.exited
+
+
+def stop(world):
+    world.give(AbortAsked(at_ns=world.now, uid="", by="t", reason="stop"))

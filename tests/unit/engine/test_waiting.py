@@ -1,7 +1,8 @@
 """Waiting for time and for the plant."""
 
+from ald.engine.inputs import Tick
 from ald.records.event import RunOutcome, StepEnded
-from unit.engine.programs import MS, S, wait, wait_for
+from unit.engine.programs import MS, S, loop, wait, wait_for
 from unit.engine.world import World
 
 HOT = ("value('heater.temperature') > 100.0", ("heater.temperature",))
@@ -74,3 +75,14 @@ def test_a_set_point_in_a_condition_is_what_was_last_commanded():
         wait_for(condition, ("heater.temperature", "heater.setpoint"), stable_ms=0, timeout_ms=900)
     )
     assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+
+
+def test_however_short_the_steps_are_one_input_ends_no_more_than_one_of_them():
+    world = World().ready().start(loop(2000, wait(0.001)))
+    world.late_ns = 20 * MS
+    most = 0
+    for _ in range(50):
+        before = len(world.events(StepEnded))
+        world.give(Tick(at_ns=world.now + 20 * MS))
+        most = max(most, len(world.events(StepEnded)) - before)
+    assert most == 1

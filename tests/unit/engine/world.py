@@ -61,6 +61,7 @@ class World:
         self.fates: list[Callable[[Write], str | None]] = []
         self.exited = False
         self.scanning = True
+        self.scan_takes_ns = 2 * MS
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._flying: dict[int, Write] = {}
@@ -282,7 +283,7 @@ class World:
                 at_ns=self.now,
                 scan=Scan(
                     sequence=self._sequence,
-                    started_ns=self.now - 2 * MS,
+                    started_ns=self.now - self.scan_takes_ns,
                     ended_ns=self.now,
                     wall_ns=self.now,
                     late_ns=0,
