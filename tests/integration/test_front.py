@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 import ssl
 import time
@@ -22,7 +23,7 @@ from ald.wire import (
 )
 from fixtures.certificates import Authority
 from fixtures.driver import IDLE
-from fixtures.front import GATEWAY, OWNER
+from fixtures.front import GATEWAY, OWNER, Client
 from fixtures.wait import eventually
 from integration.orders import (
     ABORT,
@@ -130,6 +131,19 @@ async def test_the_gateways_own_certificate_may_look_and_nothing_else(front):
             async with session.request(method, path) as reply:
                 codes[path] = reply.status
     assert codes == {"/v1/status": 200, "/v1/values": 200, "/v1/feed": 403, "/v1/clear": 403}
+
+
+@pytest.mark.requirement("SEC-01")
+async def test_its_own_certificate_may_look_and_nothing_else(front):
+    context = front.credentials(GATEWAY).client_context(GATEWAY)
+    base = f"https://127.0.0.1:{front.https_port}"
+    connector = aiohttp.TCPConnector(ssl=context)
+    async with aiohttp.ClientSession(base, connector=connector) as session:
+        client = Client(session)
+        for path in ("/v1/status", "/v1/values"):
+            assert (await client.call("GET", path))[0] == 200
+        for method, path in (("POST", "/v1/runs/u/abort"), ("GET", "/v1/feed")):
+            assert (await client.call(method, path))[0] == 403
 
 
 def handshake(front, context):
@@ -245,6 +259,29 @@ async def test_what_cannot_be_taken_is_refused_in_plain_words(
             assert bool(says) == bool(refusal(reply).violations)
         await operator.status()
     assert not front.driver.orders()
+
+
+@pytest.mark.requirement("SEC-02")
+async def test_nonsense_is_never_an_error_of_ours_and_moves_nothing(front):
+    chance = random.Random(11)
+    good = [msgspec.json.encode(body) for body in (PUSH, RUN, ABORT)]
+    routes = ["/v1/plant", "/v1/runs", "/v1/runs/%00/abort", "/v1/clear", "/v1/feed/committed"]
+    async with front.client("operator") as operator:
+        for turn in range(300):
+            body = bytearray(chance.choice(good))
+            for _ in range(chance.randrange(1, 8)):
+                body[chance.randrange(len(body))] = chance.randrange(256)
+            path = routes[turn % len(routes)]
+            code, reply = await operator.call(
+                "PUT" if "plant" in path else "POST", path, bytes(body)
+            )
+            assert code in (200, 400, 403, 409), reply
+            assert code == 200 or refusal(reply).message
+        assert (await operator.status()).driver == IDLE
+    # An abort changed in its free text is still an abort; nothing else gets through by chance.
+    assert all(isinstance(order, AbortRun) for order in front.driver.orders())
+    for path in ("/v1/plant", "/v1/runs", "/v1/status", "/v1/feed"):
+        assert front.plain(path)[0] == 404
 
 
 async def test_a_silent_driver_is_a_503_in_time_and_shows_in_the_status(front):

@@ -1,4 +1,5 @@
 import asyncio
+import resource
 
 import pytest
 
@@ -115,6 +116,25 @@ def test_a_second_front_on_the_same_volume_waits_and_says_for_whom(worker, setti
         worker.read(0, 10)
     held.release()
     assert worker.turn().ok
+
+
+@pytest.mark.requirement("FI-DF-01")
+def test_a_full_volume_is_said_keeps_the_ring_and_recovers_unaided(worker, ring, settings):
+    worker.turn()
+    for _ in range(200):
+        ring.append(SCAN, bytes(2000))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (settings.feed.stat().st_size + 100_000, hard))
+    try:
+        drained = worker.turn()
+        assert not drained.ok
+        assert "takes no more data" in drained.message
+        assert ring.used > 200 * 2000
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    drained = worker.turn()
+    assert (drained.ok, drained.message, drained.marks.latest) == (True, "", 200)
+    assert ring.used == 0
 
 
 def test_a_damaged_file_is_said_and_left_alone(worker, settings):
