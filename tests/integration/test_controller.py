@@ -332,9 +332,7 @@ def test_a_recipe_of_300_kb_is_too_large_and_costs_nothing_more(operator):
         )
     size = len(json.dumps(document["spec"]))
     assert size > 300_000, size
-    code, said = operator.resources.kubectl(
-        "apply", "--server-side", "-f", "-", document=document
-    )
+    code, said = operator.resources.kubectl("apply", "--server-side", "-f", "-", document=document)
     assert code == 0, said
     status = operator.wait_for("recipe", "al2o3-demo", "Valid", "TooLarge")
     assert "200 kB" in status["conditions"][0]["message"]

@@ -20,7 +20,7 @@ from ald.errors import AldError
 from ald.plant.model import Plant
 from ald.records.event import MachineState, RunOutcome
 from ald.wire import AbortOrder, ClearOrder, DriverStatus, GatewayStatus, PlantPush, RunOrder
-from fixtures.controller import gateway_status, progress
+from fixtures.played_gateway import gateway_status, progress
 from unit.controller import situations as s
 
 MACHINE_KEY = Key(s.SPACE, "demo-reactor")

@@ -18,7 +18,7 @@ from ald.controller.views import Reach, Situation
 from ald.errors import NotFoundError, PeerError, RefusedError
 from ald.records.event import MachineState, RunIdentity
 from ald.wire import DriverStatus, RunOrder, RunProgress
-from fixtures.controller import driver_status, gateway_status, progress
+from fixtures.played_gateway import driver_status, gateway_status, progress
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 NOW = "2026-01-02T03:04:05Z"

@@ -24,7 +24,7 @@ async def test_a_clear_is_sent_once_and_ends_done():
     case = Case()
     for _ in range(3):
         await case.go()
-    assert len(case.bench.gateway.sent("clear")) == 1
+    assert case.bench.gateway.sent("clear") == [s.ACTION["spec"]["comment"]]
     assert case.bench.reason(s.ACTION) == "Done"
     assert case.actions.is_empty
 

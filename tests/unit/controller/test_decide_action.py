@@ -30,6 +30,7 @@ def test_an_aborted_machine_is_told():
     decision = decide()
     assert isinstance(decision, SendAction)
     assert decision.status["message"] == SENDING
+    assert decision.status["observedGeneration"] == 1
 
 
 def test_an_action_that_may_have_been_sent_is_never_sent_again():

@@ -10,7 +10,7 @@ from ald.controller.views import Reach
 from ald.errors import Violation
 from ald.plant.model import Mode
 from ald.records.event import MachineState
-from fixtures.controller import driver_status, gateway_status
+from fixtures.played_gateway import driver_status, gateway_status
 from unit.controller import situations as s
 
 WRONG = Violation(path="spec.valves[0]", value="9", rule="two valves have this coil", hint="change")
@@ -141,12 +141,15 @@ def test_every_state_of_the_driver_has_a_word_for_people(state):
 
 
 def test_the_status_shows_session_link_scan_and_the_run():
-    driver = s.idle(**RUNNING)
-    status = decide_machine(s.situation(driver), now=s.NOW).status
+    scan = msgspec.structs.replace(driver_status().scan, late=3)
+    machine = s.edited(s.MACHINE, "metadata.generation", 4)
+    situation = s.situation(s.idle(**RUNNING, scan=scan), machine=machine)
+    status = decide_machine(situation, now=s.NOW).status
+    assert status["observedGeneration"] == 4
     assert status["currentRun"] == "some-run"
     assert status["gateway"] == {"session": "session-1", "plantDigest": s.PLANT.digest}
     assert status["link"] == {"connected": True, "since": "2023-11-14T22:13:20Z"}
-    assert status["lastScan"] == {"sequence": 7, "time": "2023-11-14T22:13:21Z", "late": 0}
+    assert status["lastScan"] == {"sequence": 7, "time": "2023-11-14T22:13:21Z", "late": 3}
 
 
 def test_the_last_known_state_stays_while_the_gateway_is_away():

@@ -28,6 +28,7 @@ def decide(judged):
 
 def test_a_good_recipe_says_where_it_runs():
     status = decide(judge(s.RECIPE, [("demo-reactor", 3, s.PLANT)]))
+    assert status["observedGeneration"] == 1
     assert status["conditions"][0]["status"] == "True"
     assert "demo-reactor" in status["conditions"][0]["message"]
     (machine,) = status["machines"]

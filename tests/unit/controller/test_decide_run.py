@@ -150,15 +150,23 @@ def test_a_dry_run_ends_with_its_plan_whatever_the_machine_does():
 
 
 def test_progress_is_mirrored():
-    decision = decide(situation=active(leaves_done=203, pulses=5, worst_error_ns=-1500))
+    times = {"started_wall_ns": 10**18, "estimated_end_wall_ns": 10**18 + 90 * 10**9}
+    moving = active(leaves_done=203, pulses=5, worst_error_ns=-1500, **times)
+    run = s.edited(s.RUN, "metadata.generation", 2)
+    decision = decide(run=run, situation=moving)
     assert isinstance(decision, Report)
     status = decision.status
+    assert status["observedGeneration"] == 2
+    assert status["phase"] == "Running"
+    assert status["startedAt"] == "2001-09-09T01:46:40Z"
+    assert status["estimatedEnd"] == "2001-09-09T01:48:10Z"
+    assert status["programDigest"] == s.compiled().digest
     assert reason(decision) == "Running"
     assert status["step"] == "deposit/tma"
     assert status["iterations"] == "1/100"
     assert (status["stepsDone"], status["stepsTotal"], status["percent"]) == (203, 406, 50)
     assert status["gatewaySession"] == "session-1"
-    assert status["pulses"]["count"] == 5
+    assert status["pulses"] == {"count": 5, "worstErrorMs": -0.002}
     assert "endedAt" not in status
 
 

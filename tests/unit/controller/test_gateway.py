@@ -4,7 +4,7 @@ import pytest
 from ald.controller.gateway import _parsed
 from ald.errors import PeerError, RefusedError
 from ald.wire import ErrorReply
-from fixtures.controller import gateway_status
+from fixtures.played_gateway import gateway_status
 
 
 def body(struct):

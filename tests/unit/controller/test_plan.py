@@ -14,7 +14,16 @@ def test_loops_are_shown_once_with_how_often_their_steps_run():
     rows = {row["name"]: row for row in table()["steps"]}
     assert rows["deposit/tma"]["repeats"] == 100
     assert rows["deposit/tma"]["kind"] == "valve"
+    assert rows["deposit/tma"]["detail"].startswith("tma ")
     assert rows["deposit"]["kind"] == "loop"
+
+
+def test_the_openings_of_each_valve_and_the_whole_duration_are_told():
+    found = table()
+    counts = {each["valve"]: each["count"] for each in found["openings"]}
+    assert counts["tma"] == counts["water"] == 100
+    assert counts["spare"] == 0
+    assert found["duration"]
 
 
 def test_a_long_table_is_cut_and_says_how_much_is_missing():
