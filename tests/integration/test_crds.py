@@ -304,6 +304,13 @@ def test_one_command_shows_everything_like_a_status_board(resources):
         assert [line for line in board if line.startswith(row)], (row, board)
 
 
+def test_a_recipe_is_listed_with_its_description(resources):
+    assert resources.create(changed(RECIPE, "spec.description", "Alumina at 200 °C"))[0] == 0
+    code, said = resources.kubectl("get", "recipes")
+    assert code == 0
+    assert "Alumina at 200 °C" in said
+
+
 @pytest.mark.parametrize(("short", "kind"), [(k.short, k.name) for k in KINDS])
 def test_short_names_work(resources, short, kind):
     code, said = resources.kubectl("get", short, "-o", "json")

@@ -181,6 +181,41 @@ async def test_samples_of_a_run_whose_start_is_lost_still_have_a_run(history, da
     ]
 
 
+async def test_what_people_wrote_of_a_parameter_or_a_valve_is_in_the_history_and_follows_the_plant(
+    history, database
+):
+    heater, flow = PLANT.parameters
+    first = msgspec.structs.replace(
+        PLANT, parameters=(msgspec.structs.replace(heater, description="of the wall"), flow)
+    )
+    second = msgspec.structs.replace(
+        first,
+        parameters=(
+            msgspec.structs.replace(
+                heater, description="of the lid", minimum=5.0, maximum=90.0, writable=True
+            ),
+            flow,
+        ),
+        valves=(msgspec.structs.replace(PLANT.valves[0], number=4),),
+    )
+    said = "SELECT description, min_value, max_value, is_writable FROM component_parameters "
+    feed = Feed(FEED)
+    feed.load(first)
+    await store_all(history, feed.batch())
+    assert query(database, said + "ORDER BY id") == [
+        ("of the wall", 0.0, 100.0, False),
+        ("", 0.0, 100.0, False),
+        ("valve number 1", None, None, False),
+    ]
+    feed.load(second)
+    await store_all(history, feed.batch())
+    assert query(database, said + "ORDER BY id") == [
+        ("of the lid", 5.0, 90.0, True),
+        ("", 0.0, 100.0, False),
+        ("valve number 4", None, None, False),
+    ]
+
+
 async def test_a_parameter_gets_a_new_id_when_its_meaning_changes_and_only_then(history, database):
     renamed = msgspec.structs.replace(
         PLANT,

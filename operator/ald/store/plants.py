@@ -63,6 +63,7 @@ async def register(connection: AsyncConnection, machine_id: int, event: PlantLoa
             [machine_id, uid, since],
         )
     bounds = {p.name: p for p in event.plant.parameters}
+    numbers = {f"valve.{v.name}": v.number for v in event.plant.valves}
     async with connection.cursor() as cursor:
         if fresh:
             await cursor.executemany(
@@ -75,7 +76,7 @@ async def register(connection: AsyncConnection, machine_id: int, event: PlantLoa
                         s.name,
                         since,
                         *msgspec.structs.astuple(meaning(s)),
-                        *_rest(s, bounds),
+                        *_rest(s, bounds, numbers),
                     )
                     for s in fresh
                 ],
@@ -86,7 +87,7 @@ async def register(connection: AsyncConnection, machine_id: int, event: PlantLoa
             await cursor.executemany(
                 "UPDATE component_parameters SET component = %s, description = %s, min_value = %s, max_value = %s, "
                 "is_writable = %s, modbus_table = %s, modbus_address = %s WHERE id = %s",
-                [(*_rest(s, bounds), current[s.name].id) for s in kept],
+                [(*_rest(s, bounds, numbers), current[s.name].id) for s in kept],
             )
     known = await _current(connection, machine_id)
     ids = [known[s.name].id for s in wanted]
@@ -130,12 +131,15 @@ async def _current(connection: AsyncConnection, machine_id: int) -> dict[str, Kn
     }
 
 
-def _rest(signal: Signal, parameters: dict[str, Parameter]) -> tuple[object, ...]:
+def _rest(
+    signal: Signal, parameters: dict[str, Parameter], valve_numbers: dict[str, int]
+) -> tuple[object, ...]:
     """Return what may change without changing the meaning."""
     parameter = parameters.get(signal.name)
+    number = valve_numbers.get(signal.name)
     return (
         signal.component,
-        parameter.description if parameter else "",
+        parameter.description if parameter else f"valve number {number}",
         parameter.minimum if parameter else None,
         parameter.maximum if parameter else None,
         parameter.writable if parameter else False,

@@ -43,7 +43,7 @@ def resolve_inputs(declared: Sequence[Input], given: Mapping[str, Value]) -> dic
         path = f"spec.inputs.{each.name}"
         if each.name not in given:
             if each.default is None:
-                findings.add(path, f"the recipe needs this {each.type}", "give it in the run")
+                findings.add(path, f"the recipe needs this {each.type}", _ask(each))
             else:
                 values[each.name] = _typed(each, each.default)
         elif _fits(each, given[each.name], path, findings):
@@ -74,6 +74,10 @@ def check_inputs(declared: Sequence[Input], findings: Findings) -> dict[str, Val
         if _check_declaration(each, path, findings) and each.default is not None:
             defaults[each.name] = _typed(each, each.default)
     return defaults
+
+
+def _ask(each: Input) -> str:
+    return "give it in the run" + (f": {each.description}" if each.description else "")
 
 
 def _check_declaration(each: Input, path: str, findings: Findings) -> bool:

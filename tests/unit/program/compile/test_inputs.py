@@ -83,6 +83,13 @@ def test_an_input_without_a_default_is_required():
         resolve_inputs(declared(DOSE), {})
 
 
+def test_who_has_to_give_an_input_is_told_what_it_means():
+    described = {**DOSE, "description": "How long TMA flows"}
+    with pytest.raises(InvalidInputError) as caught:
+        resolve_inputs(declared(described), {})
+    assert caught.value.violations[0].hint == "give it in the run: How long TMA flows"
+
+
 @pytest.mark.parametrize(
     ("change", "path", "rule"),
     [

@@ -18,7 +18,11 @@ def refused(document):
 
 def test_a_machine_becomes_a_plant_with_durations_in_nanoseconds():
     document = machine()
+    document["spec"] |= {"scan": {"period": "200ms"}, "maxHold": "5m"}
     document["spec"]["plc"] |= {
+        "port": 1502,
+        "unit": 17,
+        "requestsInFlight": 4,
         "timeout": "250ms",
         "cycle": "2ms",
         "limits": {"maxRegisters": 100, "maxBits": 64, "maxGap": 3},
@@ -27,12 +31,12 @@ def test_a_machine_becomes_a_plant_with_durations_in_nanoseconds():
     plant = plant_of(document)
     link = plant.link
     assert (plant.identity, plant.generation, plant.mode) == (IDENTITY, 7, Mode.CONTROL)
-    assert (link.host, link.port, link.unit, link.requests_in_flight) == ("plc", 502, 1, 1)
+    assert (link.host, link.port, link.unit, link.requests_in_flight) == ("plc", 1502, 17, 4)
     assert (link.timeout_ns, link.cycle_ns) == (250 * MS, 2 * MS)
     assert (link.max_registers, link.max_bits, link.max_gap) == (100, 64, 3)
     assert link.readable == (AddressRange(table=Table.HOLDING, first=0, last=300),)
     assert (link.shared_registers, link.shared_bits) == (True, True)
-    assert (plant.scan_period_ns, plant.max_hold_ns) == (SECOND, 600 * SECOND)
+    assert (plant.scan_period_ns, plant.max_hold_ns) == (200 * MS, 300 * SECOND)
     assert [v.max_open_ns for v in plant.valves] == [5 * SECOND, 5 * SECOND, SECOND, 60 * SECOND]
     assert plant.groups[0].minimum_purge_ns == 250 * MS
     assert plant.heartbeat is not None

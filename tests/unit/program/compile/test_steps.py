@@ -106,6 +106,20 @@ def test_quantities_come_from_inputs():
     assert (purge.flow, loop.count, pulse.open_ns, switch.value) == (40.0, 9, 25 * MS, 1.0)
 
 
+def test_durations_come_from_inputs():
+    purge, rest = instructions(
+        {"name": "clear", "purge": {"gas": "N2", "flow": 20, "durationFrom": "dose"}},
+        {"name": "rest", "wait": {"durationFrom": "dose"}},
+        given={"dose": "2s"},
+    )
+    assert (purge.duration_ns, rest.duration_ns) == (2 * SECOND, 2 * SECOND)
+
+
+def test_a_ramp_may_be_of_a_gas_and_end_where_an_input_says():
+    found = only({"name": "up", "ramp": {"gas": "N2", "toFrom": "flow", "rate": "60 sccm/min"}})
+    assert found == Ramp(path="spec.steps[0]", name="up", to=30.0, per_second=1.0, gas="N2")
+
+
 def test_loops_are_laid_out_with_their_ends_and_never_unrolled():
     inner = {"name": "inner", "loop": {"count": 1000, "steps": [TMA]}}
     outer = {"name": "outer", "loop": {"count": 2, "steps": [CLEAR, inner]}}
