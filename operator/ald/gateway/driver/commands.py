@@ -29,6 +29,9 @@ PACKETS_MAX = 16
 LONG_BYTES = 32_768
 """A message longer than this is not decoded while a run is on."""
 
+_POSTPONABLE = frozenset({"load-plant", "start-run"})
+"""Requests that may wait for the end of a run however long they are; a stop never does."""
+
 _DECODER = msgspec.msgpack.Decoder(DriverRequest)
 _ENCODER = msgspec.msgpack.Encoder()
 
@@ -95,11 +98,7 @@ class Commands:
             self._accept()
         for number in ready:
             if number in self._clients:
-                try:
-                    self._receive(number, answer, glanced)
-                except (OSError, PeerError, msgspec.DecodeError):
-                    # Whoever speaks nonsense or is gone is not spoken to any more.
-                    self._drop(number)
+                self._receive(number, answer, glanced)
 
     def close(self) -> None:
         """End all connections."""
@@ -122,25 +121,56 @@ class Commands:
         answer: Callable[[DriverRequest], DriverReply],
         glanced: Callable[[Glance], DriverReply] | None,
     ) -> None:
+        """Answer what one client has sent. Whoever speaks nonsense, is gone or does not read is not spoken to any more."""
         client, joiner = self._clients[number]
         for _ in range(PACKETS_MAX):
             try:
-                packet = client.recv(packets.PACKET_BYTES_MAX)
+                request = _next(client, joiner, is_busy=glanced is not None)
             except BlockingIOError:
                 return
-            if not packet:
+            except (OSError, PeerError):
                 self._drop(number)
                 return
-            message = joiner.add(packet)
-            if message is None:
+            if request is None:
                 continue
-            if glanced is not None and len(message) > LONG_BYTES:
-                reply = glanced(_GLANCER.decode(message))
+            # Outside of any try: what fails here is no fault of the client's.
+            if isinstance(request, Glance):
+                assert glanced is not None, "a glance is taken only then"
+                reply = glanced(request)
             else:
-                reply = answer(_DECODER.decode(message))
-            for part in packets.split(_ENCODER.encode(reply)):
-                client.send(part)
+                reply = answer(request)
+            try:
+                for part in packets.split(_ENCODER.encode(reply)):
+                    client.send(part)
+            except OSError:
+                self._drop(number)
+                return
 
     def _drop(self, number: int) -> None:
         client, _ = self._clients.pop(number)
         client.close()
+
+
+def _next(
+    client: socket.socket, joiner: packets.Joiner, *, is_busy: bool
+) -> DriverRequest | Glance | None:
+    """Return what the next packet completes, None while more is to come.
+
+    Raises:
+        OSError: nothing is there (BlockingIOError), or the client is gone.
+        PeerError: nonsense.
+    """
+    packet = client.recv(packets.PACKET_BYTES_MAX)
+    if not packet:
+        raise PeerError("the client has hung up")
+    message = joiner.add(packet)
+    if message is None:
+        return None
+    try:
+        if is_busy and len(message) > LONG_BYTES:
+            glance = _GLANCER.decode(message)
+            if glance.request.type in _POSTPONABLE:
+                return glance
+        return _DECODER.decode(message)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PeerError(f"the message is no request: {error}") from error

@@ -41,5 +41,10 @@ class Impatient(io.RawIOBase):
             if not ready or not ready[0][1] & select.POLLOUT:
                 self.dropped_bytes += len(view) - start
                 break
-            os.write(self._descriptor, view[start : start + PIECE_BYTES])
+            try:
+                os.write(self._descriptor, view[start : start + PIECE_BYTES])
+            except OSError:
+                # Nobody is there any more, or the disk is full: no reason for a valve to wait.
+                self.dropped_bytes += len(view) - start
+                break
         return len(view)

@@ -58,8 +58,8 @@ class Recorder:
 
         Growing takes as long as the kernel needs to clear the memory: `may_grow` only while no run is on.
         """
-        if may_grow and self._wanted_bytes and self._ring.grow(self._wanted_bytes):
-            self._wanted_bytes = 0
+        if may_grow and self._wanted_bytes:
+            self._grow()
         share = self._ring.used / self._ring.capacity
         had_room = self.has_room
         self.has_room = share < (FULL_SHARE if had_room else ROOM_SHARE)
@@ -68,6 +68,19 @@ class Recorder:
     def grow(self, capacity_bytes: int) -> None:
         """Have the ring hold this much as soon as the reader has emptied it."""
         self._wanted_bytes = capacity_bytes
+
+    def has_room_for(self, payload_bytes: int) -> bool:
+        """Tell whether a record of this size fits now, and leaves as much as is kept for events."""
+        return self._ring.used + payload_bytes < FULL_SHARE * self._ring.capacity
+
+    def _grow(self) -> None:
+        try:
+            if self._ring.grow(self._wanted_bytes):
+                self._wanted_bytes = 0
+        except OSError as error:
+            # The ring that is there goes on; it holds fewer minutes.
+            self._log.error("ring_too_small", wanted=self._wanted_bytes, error=str(error))
+            self._wanted_bytes = 0
 
     def close(self) -> None:
         """Leave the ring to the reader."""

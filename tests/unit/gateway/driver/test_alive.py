@@ -1,5 +1,8 @@
 """Signs of life."""
 
+import os
+from unittest import mock
+
 from ald.gateway.driver import alive
 
 NOW = 50_000_000_000
@@ -20,3 +23,17 @@ def test_no_stamp_or_half_a_stamp_is_none(tmp_path):
     assert not alive.is_turning(tmp_path / "a", NOW)
     (tmp_path / "a").write_bytes(b"")
     assert not alive.is_turning(tmp_path / "a", NOW)
+
+
+def test_a_stamp_is_replaced_in_place_so_that_no_moment_and_no_full_volume_looks_like_death(
+    tmp_path,
+):
+    alive.stamp(tmp_path / "a", NOW)
+    held = (tmp_path / "a").open("rb")
+    seen = []
+    real = os.pwrite
+    with mock.patch.object(os, "pwrite", lambda *given: (seen.append(held.read()), real(*given))):
+        alive.stamp(tmp_path / "a", NOW + 1)
+    held.close()
+    assert seen == [b"%020d\n" % NOW]
+    assert alive.is_turning(tmp_path / "a", NOW + 1)

@@ -10,7 +10,7 @@ from ald.engine.status import driver_status
 from ald.gateway import packets
 from ald.gateway.driver.commands import CLIENTS_MAX, LONG_BYTES, Commands
 from ald.gateway.driver.requests import NO_LINK, NO_SCAN
-from ald.wire import DriverReply, DriverRequest, GetStatus, StartRun
+from ald.wire import AbortOrder, AbortRun, DriverReply, DriverRequest, GetStatus, StartRun
 from unit.engine.programs import OTHER_UID, UID, compiled, loop, order, wait
 from unit.engine.world import World
 
@@ -127,3 +127,73 @@ def test_a_socket_left_behind_is_taken_over(tmp_path):
     second = Commands(tmp_path / "driver.sock")
     first.close()
     second.close()
+
+
+def deep(levels):
+    request = msgspec.msgpack.encode(DriverRequest(id=1, request=GetStatus()))
+    return b"\x01\x83" + request[1:] + b"\xa1x" + b"\x91" * levels
+
+
+@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"\x01"
+        + msgspec.msgpack.encode(
+            DriverRequest(id=1, request=AbortRun(uid="", order=AbortOrder(reason="RR", by="")))
+        ).replace(b"RR", b"\xff\xfe"),
+        deep(5_000),
+        deep(40_000),
+    ],
+    ids=["bad text", "deep", "deep and long"],
+)
+def test_no_message_however_malformed_ends_the_driver(server, nonsense, busy):
+    with server.client() as bad, server.client() as good:
+        server.turn()
+        server.turn()
+        bad.send(nonsense)
+        server.turn(busy=busy)
+        assert bad.recv(10) == b""
+        assert server.ask(good, GetStatus()).id == 7
+
+
+def test_an_abort_is_carried_out_while_a_run_is_on_however_long_its_reason_is(server):
+    abort = AbortRun(uid=UID, order=AbortOrder(reason="r" * 2 * LONG_BYTES, by="t"))
+    with server.client() as client:
+        server.turn()
+        server.ask(client, abort, busy=True)
+    assert server.asked[0].request == abort
+    assert not server.glances
+
+
+def test_a_client_that_never_reads_is_dropped_and_holds_nobody_up(server):
+    with server.client() as silent, server.client() as good:
+        server.turn()
+        server.turn()
+        silent.setblocking(False)
+        packet = b"\x01" + msgspec.msgpack.encode(DriverRequest(id=1, request=GetStatus()))
+        for _ in range(5000):
+            try:
+                silent.send(packet)
+            except BlockingIOError:
+                pass
+            except OSError:
+                break
+            server.turn()
+        assert len(server.commands.filenos()) == 2
+        assert server.ask(good, GetStatus()).id == 7
+
+
+def test_a_fault_of_our_own_is_not_taken_for_the_clients(tmp_path):
+    commands = Commands(tmp_path / "driver.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        client.connect(str(tmp_path / "driver.sock"))
+        commands.serve(commands.filenos(), no_space, None)
+        client.send(b"\x01" + msgspec.msgpack.encode(DriverRequest(id=1, request=GetStatus())))
+        with pytest.raises(OSError, match="No space"):
+            commands.serve(commands.filenos(), no_space, None)
+    commands.close()
+
+
+def no_space(_):
+    raise OSError(28, "No space left on device")

@@ -26,3 +26,12 @@ def test_a_full_pipe_drops_instead_of_blocking_and_counts():
     assert raw.write(b"after\n") == 6
     os.close(near)
     os.close(far)
+
+
+def test_a_pipe_that_nobody_holds_any_more_ends_nothing():
+    near, far = os.pipe()
+    os.close(near)
+    raw = Impatient(far)
+    assert raw.write(b"line\n") == 5
+    assert raw.dropped_bytes == 5
+    os.close(far)

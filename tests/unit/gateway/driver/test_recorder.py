@@ -1,6 +1,9 @@
 """Events before scans when the ring fills."""
 
+import errno
 import io
+import os
+from unittest import mock
 
 from ald.engine.inputs import Scanned
 from ald.gateway.driver.recorder import Recorder
@@ -90,3 +93,19 @@ def test_the_ring_grows_only_when_it_may_and_is_empty(tmp_path):
     assert (tmp_path / "ring").stat().st_size < 2 * CAPACITY_MIN
     recorder.check_room(may_grow=True)
     assert (tmp_path / "ring").stat().st_size > 2 * CAPACITY_MIN
+
+
+def test_a_volume_too_small_for_the_wanted_ring_leaves_the_old_one_at_work(tmp_path):
+    recorder, log = made(tmp_path)
+    recorder.grow(2 * CAPACITY_MIN)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with mock.patch.object(os, "posix_fallocate", side_effect=full):
+        assert not recorder.check_room(may_grow=True)
+    assert recorder.event(EVENT)
+    assert "ring_too_small" in log.getvalue()
+
+
+def test_a_large_record_is_known_beforehand_not_to_fit(tmp_path):
+    recorder, _ = made(tmp_path)
+    assert recorder.has_room_for(CAPACITY_MIN // 2)
+    assert not recorder.has_room_for(CAPACITY_MIN)
