@@ -8,6 +8,7 @@ a run must not be told that its recipe is missing only because it was listed fir
 from __future__ import annotations
 
 import contextvars
+import logging
 from typing import cast
 
 import kopf
@@ -81,6 +82,8 @@ def register(
 
 def configure(settings: kopf.OperatorSettings) -> None:
     """Set what kopf's defaults leave too long, too wide, or to others."""
+    # It says of every event that its handler has succeeded.
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     settings.peering.standalone = True
     settings.posting.reporting_component = names.FIELD_MANAGER
     settings.networking.request_timeout = 15

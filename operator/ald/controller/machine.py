@@ -106,37 +106,39 @@ class Machine:
         """Go over everything once; a step that fails does not keep the others."""
         self._due_ns = []
         self._reachable.set(1 if self._link.reach.status else 0)
+        steps: dict[str, Callable[[], Awaitable[None]]] = {}
         machine = self._parts.world.find(MACHINE, self._key)
         if machine is not None:
-            await self._try("children", lambda: self._reconcile_children(machine))
-            await self._try("push", lambda: self._push(machine))
-        if self._link.reach.is_unasked:
-            # A moment ago another operator may have known more; what it wrote stands until the gateway was asked.
-            return
-        await self._try("runs", self._reconcile_runs)
-        await self._try("actions", self._reconcile_actions)
-        self._open.set(sum(1 for _ in self._parts.world.of_machine(RUN, self._key)))
-        await self._try("status", self._report)
+            steps["children"] = lambda: self._reconcile_children(machine)
+            steps["push"] = lambda: self._push(machine)
+        # A moment ago another operator may have known more; what it wrote stands until the gateway was asked.
+        if not self._link.reach.is_unasked:
+            steps["runs"] = self._reconcile_runs
+            steps["actions"] = self._reconcile_actions
+            steps["status"] = self._report
+        done = [await self._try(step, act) for step, act in steps.items()]
+        self._open.set(len(self._parts.world.of_machine(RUN, self._key)))
+        outcome = "done" if all(done) else "error"
+        self._parts.metrics.reconciles.labels("Machine", outcome).inc()
 
-    async def _try(self, step: str, act: Callable[[], Awaitable[None]]) -> None:
-        """Do one step unless its last failure is too fresh."""
+    async def _try(self, step: str, act: Callable[[], Awaitable[None]]) -> bool:
+        """Do one step unless its last failure is too fresh; return False where it fails."""
         retry = self._retries[step]
         if not retry.is_due:
             self._due_ns.append(retry.due_ns)
-            return
+            return True
         try:
             await act()
-        except NotFoundError:
+        except NotFoundError as error:
             # Deleted meanwhile: the watch tells what follows.
-            retry.done()
+            log.info("object_gone", step=step, machine=self._key.name, error=str(error))
         except (PeerError, RefusedError) as error:
             retry.failed()
             self._due_ns.append(retry.due_ns)
-            self._parts.metrics.reconciles.labels("Machine", "error").inc()
             log.warning("step_failed", step=step, machine=self._key.name, error=str(error))
-        else:
-            retry.done()
-            self._parts.metrics.reconciles.labels("Machine", "done").inc()
+            return False
+        retry.done()
+        return True
 
     async def _reconcile_children(self, machine: Document) -> None:
         if is_deleting(machine):

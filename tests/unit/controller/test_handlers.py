@@ -1,5 +1,7 @@
 """What kopf is told; that it works with a real API server is for the integration tests."""
 
+import logging
+
 import kopf
 
 from ald.controller.handlers import KopfAnnouncer, configure, register
@@ -31,6 +33,7 @@ def test_every_wait_of_kopf_is_bounded():
     settings = kopf.OperatorSettings()
     configure(settings)
     assert settings.peering.standalone
+    assert not logging.getLogger("kopf.objects").isEnabledFor(logging.INFO)
     assert settings.networking.request_timeout == 15
     assert settings.watching.client_timeout == 310
     assert max(settings.queueing.error_delays) <= 10
