@@ -6,8 +6,8 @@ Gateway, HTTPS with mutual TLS, port 8443 (JSON bodies, msgspec; errors are `Err
     POST /v1/runs                  RunOrder     -> GatewayStatus    roles: operator     idempotent by run uid
     POST /v1/runs/{uid}/abort      AbortOrder   -> GatewayStatus    roles: operator     idempotent
     POST /v1/clear                 ClearOrder   -> GatewayStatus    roles: operator
-    GET  /v1/status?seen=R&wait=S               -> GatewayStatus    roles: operator, monitor, logger; long poll until revision > R, S <= 30
-    GET  /v1/values                             -> ValuesReply      roles: operator, monitor
+    GET  /v1/status?seen=R&wait=S               -> GatewayStatus    roles: all; long poll until revision > R, S <= 30
+    GET  /v1/values                             -> ValuesReply      roles: operator, monitor, gateway
     GET  /v1/feed?after=P&max=N&wait=S          -> FeedBatch (MessagePack)  roles: logger; N <= 5000, S <= 30
     POST /v1/feed/committed        FeedCommitted -> 204             roles: logger
 
@@ -15,7 +15,8 @@ Front to driver: one SOCK_SEQPACKET Unix socket on the shared memory volume (`dr
 packet, answered by one `DriverReply` with the same `id`. Scans and events come through the ring, never through the socket.
 
 A client's role is the last part of its certificate's URI SAN `ald://INSTALLATION/ROLE`; the gateway's own is
-`ald://INSTALLATION/gateway/NAMESPACE/NAME`, which clients check instead of a DNS name.
+`ald://INSTALLATION/gateway/NAMESPACE/NAME`, which clients check instead of a DNS name; shown by a client it is the role `gateway`,
+for people who look from inside the pod.
 """
 
 import msgspec

@@ -60,7 +60,7 @@ BODY_TIMEOUT_S = 10.0
 
 _OPERATOR = frozenset({"operator"})
 _LOGGER = frozenset({"logger"})
-_VIEWERS = frozenset({"operator", "monitor"})
+_VIEWERS = frozenset({"operator", "monitor", "gateway"})
 _JSON = "application/json"
 _MSGPACK = "application/msgpack"
 
@@ -85,13 +85,13 @@ class Service:
             ("POST", "/v1/runs"): (self._post_run, _OPERATOR),
             ("POST", "/v1/runs/{uid}/abort"): (self._post_abort, _OPERATOR),
             ("POST", "/v1/clear"): (self._post_clear, _OPERATOR),
-            ("GET", "/v1/status"): (self._get_status, tls.ROLES),
+            ("GET", "/v1/status"): (self._get_status, tls.ROLES | _VIEWERS),
             ("GET", "/v1/values"): (self._get_values, _VIEWERS),
             ("GET", "/v1/feed"): (self._get_feed, _LOGGER),
             ("POST", "/v1/feed/committed"): (self._post_committed, _LOGGER),
         }
         roles = {key: allowed for key, (_, allowed) in routes.items()}
-        guard = _guard(self._owner.installation, roles, metrics)
+        guard = _guard(self._owner, roles, metrics)
         application = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[guard])
         for (method, path), (handler, _) in routes.items():
             application.router.add_route(method, path, handler)
@@ -177,7 +177,7 @@ class Service:
 
 
 def _guard(
-    installation: str, roles: Mapping[tuple[str, str], frozenset[str]], metrics: Metrics
+    owner: Identity, roles: Mapping[tuple[str, str], frozenset[str]], metrics: Metrics
 ) -> Middleware:
     """Return the middleware that checks roles, turns errors into replies and counts both."""
 
@@ -192,7 +192,7 @@ def _guard(
     async def answered(
         request: web.Request, handler: Handler, allowed: frozenset[str] | None
     ) -> web.StreamResponse:
-        role = _role(request, installation)
+        role = _role(request, owner)
         if role is None:
             return _refused(403, "Forbidden", "this certificate names no role of this installation")
         # Without an entry there is no such route, and the handler says so.
@@ -209,9 +209,15 @@ def _guard(
     return guard
 
 
-def _role(request: web.Request, installation: str) -> str | None:
+def _role(request: web.Request, owner: Identity) -> str | None:
     ssl_object = request.get_extra_info("ssl_object")
-    return tls.peer_role(ssl_object, installation) if ssl_object is not None else None
+    if ssl_object is None:
+        return None
+    # `ald machine values` inside this pod comes with this gateway's own certificate.
+    own = tls.gateway_uri(owner.installation, owner.namespace, owner.name)
+    if tls.peer_uris(ssl_object) == (own,):
+        return "gateway"
+    return tls.peer_role(ssl_object, owner.installation)
 
 
 def _of_error(error: AldError) -> web.Response:
