@@ -22,6 +22,7 @@ pytest_plugins = [
     "fixtures.logger",
     "fixtures.driver_process",
     "fixtures.processes",
+    "fixtures.program",
 ]
 
 ROOT = Path(__file__).parent.parent

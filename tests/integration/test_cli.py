@@ -1,0 +1,149 @@
+"""`ald` as people call it; only kubectl is played, by running `exec` on this machine."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ald.api.parse import parse_machine
+from fixtures.front import OWNER
+from fixtures.program import said, scanned
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples/machines"
+GROUPS = ("", "machine", "run")
+COMMANDS = (
+    "version",
+    "stop",
+    "machine from-csv",
+    "machine probe",
+    "machine values",
+    "run report",
+)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_lists_its_commands(ald, group):
+    done = ald(f"ald {group} --help")
+    assert done.returncode == 0
+    wanted = [c.removeprefix(group).strip().split()[0] for c in COMMANDS if c.startswith(group)]
+    assert [c for c in wanted if c not in done.stdout] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example_in_its_help(ald, command):
+    done = ald(f"ald {command} --help")
+    assert done.returncode == 0
+    _, _, example = done.stdout.partition("Example:\n")
+    assert f"ald {command}" in example
+
+
+def test_what_is_not_understood_ends_with_2(ald):
+    assert ald("ald machine paint").returncode == 2
+    assert ald("ald run report").returncode == 2
+
+
+def test_it_is_also_a_plugin_of_kubectl(ald):
+    assert ald("kubectl-ald version").stdout == ald("ald version").stdout
+
+
+def test_a_register_map_becomes_a_machine(ald):
+    mapping = EXAMPLES / "reactor-1.mapping.yaml"
+    done = ald(f"ald machine from-csv {EXAMPLES}/reactor-map.csv --mapping {mapping}")
+    assert done.returncode == 0
+    assert done.stdout == (EXAMPLES / "reactor-1.yaml").read_text()
+    assert "dropped, has no address" in done.stderr
+
+
+def test_name_and_host_of_the_command_line_win(ald):
+    done = ald(f"ald machine from-csv {EXAMPLES}/reactor-map.csv --name other --host 10.0.0.9")
+    machine = parse_machine(yaml.safe_load(done.stdout))
+    assert (machine.metadata.name, machine.spec.plc.host) == ("other", "10.0.0.9")
+
+
+def test_a_file_that_is_no_register_map_is_refused_in_one_line(ald, tmp_path):
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    done = ald(f"ald machine from-csv {tmp_path}/a.csv")
+    assert done.returncode == 1
+    assert "has no column component" in said(done)
+    assert "No such file" in said(ald("ald machine from-csv nowhere.csv"))
+
+
+def test_values_are_read_inside_the_gateways_pod(ald, gateway):
+    scanned(ald, gateway)
+    done = ald(f"ald machine values {OWNER.name} -n lab")
+    assert f"{OWNER.name}: Idle, connected" in done.stdout
+    assert re.search(r"heater\.temperature +25\.5 +good +\d", done.stdout)
+    assert re.search(r"gauge\.pressure +- +bad", done.stdout)
+    assert ald.asked[-1][:6] == [
+        *("--namespace", "lab", "exec", f"deploy/{OWNER.name}-gateway"),
+        *("--container", "front"),
+    ]
+    document = json.loads(ald(f"ald machine values {OWNER.name} -n lab -o json").stdout)
+    assert (document["state"], document["connected"], document["sequence"]) == ("Idle", True, 1)
+    first = document["values"][0]
+    assert (first["name"], first["value"], first["quality"]) == ("heater.temperature", 25.5, "good")
+
+
+def test_a_gateway_that_has_read_nothing_says_so(ald, gateway):
+    done = ald(f"ald machine values {OWNER.name} -n lab")
+    assert done.returncode == 1
+    assert "has no values yet" in said(done)
+
+
+def test_a_machine_without_a_gateway_is_named(ald):
+    done = ald("ald machine values nowhere -n lab")
+    assert done.returncode == 1
+    assert "machine nowhere" in said(done)
+    assert "NotFound" in said(done)
+
+
+def test_the_gateway_of_another_machine_is_not_believed(ald, gateway):
+    environ = ald.pods[f"{OWNER.name}-gateway"] | {"ALD_NAMESPACE": "elsewhere"}
+    done = ald(f"ald machine values {OWNER.name} --local", **environ)
+    assert done.returncode == 1
+    assert "expected ald://test/gateway/elsewhere/" in said(done)
+
+
+def test_without_kubectl_it_says_what_is_missing(ald, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    binary = Path(sys.executable).with_name("ald")
+    done = ald(f"{binary} machine values a -n b", PATH=str(empty))
+    assert done.returncode == 1
+    assert "kubectl cannot be started" in said(done)
+
+
+LINES = [
+    line
+    for block in re.findall(r"```sh\n(.*?)```", (ROOT / "docs/cli.md").read_text(), re.DOTALL)
+    for line in block.splitlines()
+]
+
+
+def test_the_page_has_examples_of_every_command():
+    assert [c for c in COMMANDS if not any(f"ald {c}" in line for line in LINES)] == []
+
+
+@pytest.mark.usefixtures("recorded")
+def test_every_example_of_the_page_does_what_it_says(ald, logger_pod, gateway, start_simulator):
+    simulator = start_simulator(EXAMPLES / "demo-reactor.yaml")
+    scanned(ald, gateway)
+    here = {
+        "1502": str(simulator.port),
+        "demo-reactor-gateway": f"{OWNER.name}-gateway",
+        "values demo-reactor": f"values {OWNER.name}",
+        "-n ald": "-n lab",
+    }
+    for line in LINES:
+        called = line
+        for page, test in here.items():
+            called = called.replace(page, test)
+        done = logger_pod(called)
+        assert done.returncode == 0, (called, done.stderr)
+        assert done.stdout, called
