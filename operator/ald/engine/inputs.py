@@ -2,6 +2,7 @@
 
 import msgspec
 
+from ald.engine.state import LastRun
 from ald.plant.model import Plant
 from ald.records.event import RunIdentity, RunOutcome
 from ald.records.scan import Scan
@@ -50,7 +51,7 @@ class _Input(msgspec.Struct, frozen=True, kw_only=True):
 class Started(_Input, frozen=True, kw_only=True):
     """The executor begins. `plant` is what lay on the volume; `open_run` what durable state says was going on.
 
-    `wall_offset_ns` is UTC minus monotonic.
+    `wall_offset_ns` is UTC minus monotonic. `started_uids` and `last_run` are what earlier sessions left on the volume.
     """
 
     session: str
@@ -58,6 +59,8 @@ class Started(_Input, frozen=True, kw_only=True):
     wall_offset_ns: int
     plant: Plant | None
     open_run: OpenRun | None
+    started_uids: tuple[str, ...] = ()
+    last_run: LastRun | None = None
 
 
 class PlantGiven(_Input, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from ald.engine.inputs import (
     Started,
 )
 from ald.engine.layout import layout_of
-from ald.engine.state import LastRun
+from ald.engine.state import UIDS_MAX, LastRun
 from ald.engine.transitions import Cause
 from ald.engine.turn import Turn
 from ald.errors import RefusedError
@@ -37,7 +37,13 @@ RESTARTED = "the gateway restarted while the run was on; what it left is made sa
 
 def started(turn: Turn, given: Started) -> None:
     """Begin a session: say what was found, end what a dead executor left open, and make the machine safe."""
-    turn.change(session=given.session, version=given.version, wall_offset_ns=given.wall_offset_ns)
+    turn.change(
+        session=given.session,
+        version=given.version,
+        wall_offset_ns=given.wall_offset_ns,
+        started_uids=given.started_uids,
+        last_run=given.last_run,
+    )
     turn.journal(
         SessionStarted(
             at_ns=turn.at_ns,
@@ -287,4 +293,5 @@ def _end_open_run(turn: Turn, found: OpenRun) -> None:
             worst_error_ns=last.worst_error_ns,
         )
     )
-    turn.change(last_run=last, started_uids=(*turn.state.started_uids, uid))
+    others = tuple(known for known in turn.state.started_uids if known != uid)
+    turn.change(last_run=last, started_uids=(*others, uid)[-UIDS_MAX:])

@@ -123,6 +123,15 @@ def test_a_run_known_from_before_the_crash_is_never_started_again():
     assert world.state.run is None
 
 
+def test_a_run_that_ended_before_a_restart_is_still_shown_and_not_started_again():
+    before = World().ready().start(wait(10))
+    before.run_until_ended()
+    world = World(started_uids=before.state.started_uids, last_run=before.state.last_run).ready()
+    assert world.state.last_run == before.state.last_run
+    world.start(wait(10))
+    assert world.state.run is None
+
+
 def test_without_configuration_nothing_is_written_and_the_reason_is_shown():
     world = World(plant=None)
     world.run_for(20 * S)

@@ -21,7 +21,7 @@ from ald.engine.inputs import (
     Tick,
     WatchdogSeen,
 )
-from ald.engine.state import State
+from ald.engine.state import LastRun, State
 from ald.engine.step import step
 from ald.engine.wake import edge_ns, wake_ns
 from ald.plant.model import Plant, Table, digest, signals
@@ -44,6 +44,8 @@ class World:
         late_ns: int = 0,
         open_run: OpenRun | None = None,
         follow_flow: bool = True,
+        started_uids: tuple[str, ...] = (),
+        last_run: LastRun | None = None,
     ) -> None:
         self.now = 1000 * S
         self.round_trip_ns = round_trip_ns
@@ -77,6 +79,8 @@ class World:
                 wall_offset_ns=5000 * S,
                 plant=plant,
                 open_run=open_run,
+                started_uids=started_uids,
+                last_run=last_run,
             )
         )
 

@@ -155,14 +155,13 @@ def run_executor(settings: Settings, clock: Clock, log: Lines, parent: int) -> i
             settings.ring, CAPACITY_MIN if plant is None else ring_capacity(plant), session
         )
         recorder = Recorder(ring, log)
-        memory = RunMemory(settings.run_state)
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         parts = Parts(
             settings=settings,
             clock=clock,
             log=log,
             recorder=recorder,
-            diary=Diary(memory, settings.run_open, recorder.last_record),
+            diary=_diary(settings, recorder, log),
             commands=Commands(settings.socket),
             unit_random=random.SystemRandom().random,
             signals_fd=wake_read,
@@ -180,10 +179,33 @@ def run_executor(settings: Settings, clock: Clock, log: Lines, parent: int) -> i
     return 0
 
 
-def _plant(settings: Settings, log: Lines) -> Plant | None:
-    """Return the accepted configuration; a damaged one counts as none, and is sent anew by the operator."""
+def _diary(settings: Settings, recorder: Recorder, log: Lines) -> Diary:
+    """Return the diary; a damaged ledger is put aside, so that a person can look at it."""
+    memory = RunMemory(settings.run_state)
     try:
-        return read_plant(settings.plant)
+        return Diary(memory, settings.ledger, recorder.last_record)
+    except CorruptRecordError as error:
+        log.error("ledger_corrupt", error=str(error))  # noqa: TRY400 -- for people
+        settings.ledger.rename(settings.ledger.with_suffix(".damaged"))
+        return Diary(memory, settings.ledger, recorder.last_record)
+
+
+def _plant(settings: Settings, log: Lines) -> Plant | None:
+    """Return the accepted configuration; a damaged one, or one of another machine, counts as none: the operator sends it anew."""
+    try:
+        plant = read_plant(settings.plant)
     except CorruptRecordError as error:
         log.error("plant_file_corrupt", error=str(error))  # noqa: TRY400 -- for people
         return None
+    if plant is None:
+        return None
+    # As for the journal, the uid may differ: a machine that is deleted and made again keeps its volume.
+    theirs = (plant.identity.installation, plant.identity.namespace, plant.identity.name)
+    if theirs != (settings.installation, settings.namespace, settings.machine):
+        log.error(
+            "plant_of_another",
+            error=f"the volume holds the configuration of machine {'/'.join(theirs)};"
+            " it is not used: give this gateway a volume of its own",
+        )
+        return None
+    return plant

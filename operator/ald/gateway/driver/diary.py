@@ -1,4 +1,8 @@
-"""Keeps, around every step of the engine, what the next executor would need if this one died in the middle of it."""
+"""Keeps, around every step of the engine, what the next executor would need if this one died in the middle of it.
+
+Two places: memory that outlives the process has the run to the leaf; the ledger on the volume outlives pod and host, and is
+written when a run begins, before its first step, and when it ends.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from ald.engine.effects import Effect, Journal
 from ald.engine.inputs import OpenRun
 from ald.engine.state import Pulsing, State
 from ald.engine.trace import open_run
-from ald.gateway.driver.files import read_open_run, write_open_run
+from ald.gateway.driver.files import Ledger, read_ledger, write_ledger
 from ald.gateway.driver.memory import Remembered, RunMemory
 from ald.program.model import Pulse
 from ald.records.event import Event, RunEnded, RunStarted
@@ -20,17 +24,20 @@ if TYPE_CHECKING:
 
 
 class Diary:
-    """The run that is on: to the leaf in memory, and as a bare fact on the volume that outlives the pod."""
+    """What earlier executors left, and what this one leaves.
 
-    def __init__(self, memory: RunMemory, run_open: Path, last_record: int) -> None:
-        """Raises CorruptRecordError when what the volume holds is damaged."""
+    Attributes:
+        found: the run that was on when the last executor died, None for none.
+        ledger: the runs of the past.
+    """
+
+    def __init__(self, memory: RunMemory, ledger: Path, last_record: int) -> None:
+        """Raises CorruptRecordError when the ledger is damaged."""
         self._memory = memory
-        self._run_open = run_open
+        self._path = ledger
         self._begins_at = 0
-        if memory.is_blank:
-            self.found = read_open_run(run_open)
-        else:
-            self.found = memory.open_run(last_record)
+        self.ledger = read_ledger(ledger) or Ledger()
+        self.found = self.ledger.open if memory.is_blank else memory.open_run(last_record)
 
     def before(self, was: State, now: State, effects: tuple[Effect, ...], last_record: int) -> None:
         """Remember what the effects are about to make true; call it before they are carried out."""
@@ -39,7 +46,10 @@ class Diary:
         present = open_run(now)
         if started and present is not None:
             self._begins_at = last_record + started
-            write_open_run(self._run_open, replace(present, valves=_valves(now)))
+            present = replace(present, valves=_valves(now))
+        if started or ended:
+            kept = Ledger(open=present, last=now.last_run, uids=now.started_uids)
+            write_ledger(self._path, kept)
         if ended:
             self._remember(open_run(was) or self.found, ends_at=last_record + ended)
         elif present is not None and (_tells(effects) or _was_sent(was, now)):
@@ -51,7 +61,6 @@ class Diary:
             self.found = None
             self._begins_at = 0
             self._memory.remember(Remembered(run=None))
-            write_open_run(self._run_open, None)
 
     def close(self) -> None:
         """Leave everything to the next executor."""

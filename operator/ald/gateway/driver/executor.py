@@ -116,6 +116,8 @@ class Executor:
                 wall_offset_ns=self._wall.offset_ns,
                 plant=plant if self._station is not None else None,
                 open_run=parts.diary.found,
+                started_uids=parts.diary.ledger.uids,
+                last_run=parts.diary.ledger.last,
             )
         )
         # What is there now stays; only what comes later is looked through for garbage.
@@ -289,9 +291,12 @@ class Executor:
     def _use(self, plant: Plant) -> None:
         """Keep a new plant on the volume and connect to its PLC."""
         write_plant(self._parts.settings.plant, plant)
-        if self._station is not None:
-            self._station.close()
+        before = self._station
+        if before is not None:
+            before.close()
         self._station = self._station_of(plant)
+        if before is not None and self._station is not None:
+            self._station.follow(before)
 
     def _station_of(self, plant: Plant) -> Station | None:
         parts = self._parts

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from ald.engine.inputs import OpenRun
+from ald.engine.state import LastRun
 from ald.errors import CorruptRecordError
 from ald.plant.model import Plant
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 _HEADER = struct.Struct("<8sII")
 _PLANT = b"ALDPLNT1"
-_RUN = b"ALDRUNO1"
-_Kind = TypeVar("_Kind", Plant, OpenRun)
+_LEDGER = b"ALDRUNS1"
+_Kind = TypeVar("_Kind", Plant, "Ledger")
 
 
 def read_plant(path: Path) -> Plant | None:
@@ -40,24 +41,32 @@ def read_plant(path: Path) -> Plant | None:
 
 def write_plant(path: Path, plant: Plant) -> None:
     """Keep the accepted configuration for good."""
-    _write(path, _PLANT, msgspec.msgpack.encode(plant), is_synced=True)
+    _write(path, _PLANT, msgspec.msgpack.encode(plant))
 
 
-def read_open_run(path: Path) -> OpenRun | None:
-    """Return the run that was on when the file was last written, None for none.
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs were ever started here, the last `UIDS_MAX` of them: none is started twice.
+
+    open: the run that is on, as it began. last: the last one that ended.
+    """
+
+    open: OpenRun | None = None
+    last: LastRun | None = None
+    uids: tuple[str, ...] = ()
+
+
+def read_ledger(path: Path) -> Ledger | None:
+    """Return the ledger, None before the first run.
 
     Raises:
         CorruptRecordError: the file is not what was written.
     """
-    return _read(path, _RUN, OpenRun)
+    return _read(path, _LEDGER, Ledger)
 
 
-def write_open_run(path: Path, run: OpenRun | None) -> None:
-    """Keep which run is on, beyond the life of the pod though not of the host: nothing here waits for a disk."""
-    if run is None:
-        path.unlink(missing_ok=True)
-    else:
-        _write(path, _RUN, msgspec.msgpack.encode(run), is_synced=False)
+def write_ledger(path: Path, ledger: Ledger) -> None:
+    """Keep the ledger for good. Done at the beginning and at the end of a run, never between."""
+    _write(path, _LEDGER, msgspec.msgpack.encode(ledger))
 
 
 def _read(path: Path, magic: bytes, kind: type[_Kind]) -> _Kind | None:
@@ -79,11 +88,10 @@ def _read(path: Path, magic: bytes, kind: type[_Kind]) -> _Kind | None:
         raise CorruptRecordError(f"{path} is of another version: {error}; remove it") from error
 
 
-def _write(path: Path, magic: bytes, payload: bytes, *, is_synced: bool) -> None:
+def _write(path: Path, magic: bytes, payload: bytes) -> None:
     new = path.with_name(path.name + ".new")
     with new.open("wb") as file:
         file.write(_HEADER.pack(magic, zlib.crc32(payload), len(payload)) + payload)
         file.flush()
-        if is_synced:
-            os.fsync(file.fileno())
+        os.fsync(file.fileno())
     new.rename(path)

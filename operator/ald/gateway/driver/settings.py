@@ -52,6 +52,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return Path(self.state_dir, "plant.bin")
 
     @property
-    def run_open(self) -> Path:
-        """Which run is on, written once a run; outlives the pod."""
-        return Path(self.state_dir, "run.open")
+    def ledger(self) -> Path:
+        """Which runs were ever started, and whether one is on."""
+        return Path(self.state_dir, "runs.bin")

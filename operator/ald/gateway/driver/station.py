@@ -46,6 +46,10 @@ class Station:
         self._connects = 0
         self._changed_ns = now_ns
 
+    def follow(self, before: Station) -> None:
+        """Number scans on from those of the plant before."""
+        self._scanner.follow(before._scanner)
+
     # What the loop polls, and when it calls.
 
     def fileno(self) -> int | None:

@@ -5,8 +5,8 @@ from ald.engine.replay import replay
 from ald.engine.state import State
 from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.memory import RunMemory
-from ald.records.event import RunEnded, RunStarted
-from unit.engine.programs import MS, S, flow, purge, valve
+from ald.records.event import RunEnded, RunOutcome, RunStarted
+from unit.engine.programs import MS, UID, S, flow, purge, valve
 from unit.engine.world import World
 
 
@@ -33,7 +33,11 @@ def test_killed_between_any_two_records_a_run_is_open_exactly_when_it_began_and_
         diary.after(effects)
         state = now
     assert not is_on
-    assert not run_path.exists()
+    ledger = Diary(RunMemory(memory_path), run_path, last_record).ledger
+    assert ledger.open is None
+    assert ledger.uids == (UID,)
+    assert ledger.last is not None
+    assert ledger.last.outcome is RunOutcome.COMPLETED
 
 
 def test_a_new_pod_learns_from_the_volume_that_a_run_was_on(tmp_path):

@@ -36,13 +36,13 @@ def test_a_file_cut_short_is_noticed(tmp_path, size):
         files.read_plant(path)
 
 
-def test_a_file_of_another_kind_or_version_is_named(tmp_path):
+def test_a_file_of_another_kind_is_refused_and_a_ledger_comes_back_as_it_was(tmp_path):
     world = World().ready().start(purge(300), valve("tma", 10))
     world.run_for(10 * MS)
-    run = open_run(world.state)
-    files.write_open_run(tmp_path / "r", run)
+    path = tmp_path / "r"
+    assert files.read_ledger(path) is None
+    ledger = files.Ledger(open=open_run(world.state), uids=world.state.started_uids)
+    files.write_ledger(path, ledger)
+    assert files.read_ledger(path) == ledger
     with pytest.raises(CorruptRecordError):
-        files.read_plant(tmp_path / "r")
-    assert files.read_open_run(tmp_path / "r") == run
-    files.write_open_run(tmp_path / "r", None)
-    assert files.read_open_run(tmp_path / "r") is None
+        files.read_plant(path)

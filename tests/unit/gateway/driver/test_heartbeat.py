@@ -24,8 +24,12 @@ class Link:
         self.submitted.append((now_ns, request.address, request.words))
 
 
-def heartbeat():
+def made():
     return Heartbeat(Declared(address=100, period_ns=PERIOD, timeout_ns=2000 * MS), -1, 0)
+
+
+def beat(beats, link, now_ns):
+    beats.beat(link, now_ns, None)
 
 
 def done(*, ok=True):
@@ -36,7 +40,7 @@ def done(*, ok=True):
 
 
 def test_each_beat_writes_another_value_on_the_grid():
-    beats, link = heartbeat(), Link()
+    beats, link = made(), Link()
     for now in (0, 1, 499 * MS, 510 * MS, 1000 * MS):
         beats.beat(link, now, None)
         beats.completed(done())
@@ -53,14 +57,14 @@ def test_lives_of_one_beat_each_write_different_values():
         born = Heartbeat(
             Declared(address=100, period_ns=PERIOD, timeout_ns=2000 * MS), -1, born_ms * MS
         )
-        born.beat(link, born_ms * MS, None)
+        beat(born, link, born_ms * MS)
     words = [words for _, _, words in link.submitted]
     assert len(set(words)) == len(words) == 5
     assert all(0 <= word < 0x10000 for (word,) in words)
 
 
 def test_a_beat_waits_for_a_near_edge_but_not_for_long():
-    beats, link = heartbeat(), Link()
+    beats, link = made(), Link()
     edge = 5 * MS
     assert beats.wake_ns(edge) == edge
     beats.beat(link, 1, edge)
@@ -75,13 +79,13 @@ def test_a_beat_waits_for_a_near_edge_but_not_for_long():
 
 
 def test_a_far_edge_is_no_reason_to_wait():
-    beats, link = heartbeat(), Link()
+    beats, link = made(), Link()
     beats.beat(link, 0, EDGE_GUARD_NS + 1)
     assert len(link.submitted) == 1
 
 
 def test_only_one_beat_is_on_its_way():
-    beats, link = heartbeat(), Link()
+    beats, link = made(), Link()
     for now in range(0, 3000 * MS, 100 * MS):
         beats.beat(link, now, None)
     assert len(link.submitted) == 1
@@ -89,16 +93,16 @@ def test_only_one_beat_is_on_its_way():
 
 @pytest.mark.parametrize("outcomes", [[True, True, False, False, True]])
 def test_a_change_of_acknowledgement_is_told_once(outcomes):
-    beats = heartbeat()
+    beats = made()
     changes = [beats.completed(done(ok=ok)) for ok in outcomes]
     assert changes == [True, False, True, False, True]
     assert beats.is_acknowledged
 
 
 def test_without_a_connection_it_is_silent_and_after_a_new_one_beats_at_once():
-    beats, link = heartbeat(), Link()
+    beats, link = made(), Link()
     link.connected = False
-    beats.beat(link, 0, None)
+    beat(beats, link, 0)
     assert link.submitted == []
     link.connected = True
     beats.reconnected(10 * MS)

@@ -144,3 +144,15 @@ def test_a_plant_without_signals_asks_for_nothing():
     begun(one, link)
     assert link.asked == []
     assert one.wake_ns > 0
+
+
+def test_the_scanner_of_the_next_plant_counts_on():
+    old, link = scanner(), Link()
+    old.begin(link, 0)
+    assert link.answer(old, 1, 60 * MS) is not None
+    new = scanner(100 * MS)
+    new.follow(old)
+    new.begin(link, 100 * MS)
+    scan = link.answer(new, 101 * MS, 102 * MS)
+    assert scan is not None
+    assert scan.sequence == 2

@@ -15,7 +15,7 @@ def test_files_that_both_containers_share_lie_on_the_memory_volume():
     settings = load(Settings, GIVEN | {"ALD_RUN_DIR": "/r", "ALD_STATE_DIR": "/s"})
     shared = (settings.ring, settings.socket, settings.alive, settings.run_state)
     assert {p.parent for p in shared} == {Path("/r")}
-    assert {p.parent for p in (settings.holder, settings.plant, settings.run_open)} == {Path("/s")}
+    assert {p.parent for p in (settings.holder, settings.plant, settings.ledger)} == {Path("/s")}
 
 
 def test_a_missing_variable_is_named():
