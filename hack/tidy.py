@@ -126,8 +126,14 @@ def function(path: Path, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterat
     arguments = node.args
     names = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
     count = sum(name.arg not in {"self", "cls"} for name in names)
-    if count > PARAMETERS_MAX and path.parts[0] != "tests":
+    if count > PARAMETERS_MAX and path.parts[0] != "tests" and not is_command(node):
         yield f"{where} has {count} parameters, at most {PARAMETERS_MAX}"
+
+
+def is_command(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Tell whether a function is a command of a program: each of its parameters is one option."""
+    calls = [d.func for d in node.decorator_list if isinstance(d, ast.Call)]
+    return any(isinstance(called, ast.Attribute) and called.attr == "command" for called in calls)
 
 
 def unmirrored(path: Path, text: str, present: set[Path]) -> Iterator[str]:

@@ -64,7 +64,7 @@ def test_a_summary_is_short_and_plain(ald, recorded):
         "Recipe    al2o3 with cycles=3",
         "Outcome   Completed after 4.0 s",
         "Cycles    3 of 3 begun in deposit",
-        "Pulses    3; width error p50 0.100 ms, p99 0.300 ms, worst +0.300 of 40.000 ms: deposit/tma in cycle 2",
+        "Pulses    3; width error p50 0.100 ms, p99 0.300 ms, worst +0.300 ms: deposit/tma of 40.000 ms in cycle 2",
         "Stored    3 scans, 9 rows",
         "Gaps      none in positions 3 to 19 of feed feed-1",
     ]
@@ -93,7 +93,7 @@ async def test_what_is_missing_cut_short_or_rejected_is_said(ald, database):
     assert "Outcome   Aborted after 4.0 s, asked for by tester: enough" in lines
     assert "Cycles    2 of 3 begun" in lines
     assert "2 (1 of them cut short or not confirmed)" in lines
-    assert "worst +0.050 of 40.000 ms" in lines
+    assert "worst +0.050 ms: deposit/tma of 40.000 ms" in lines
     assert "1 record REJECTED, see dead_letters" in lines
     assert "4 positions MISSING in positions 2 to 18" in lines
 

@@ -101,8 +101,8 @@ def _recipe(run: Run) -> str:
 
 def _worst(pulse: Pulse) -> str:
     cycle = f" in cycle {'/'.join(str(n) for n in pulse.iterations)}" if pulse.iterations else ""
-    wanted = f" of {milliseconds(pulse.open_ns)}" if pulse.open_ns is not None else ""
-    return f"{_signed(pulse.error_ns)}{wanted} ms: {pulse.step or pulse.valve}{cycle}"
+    wanted = f" of {milliseconds(pulse.open_ns)} ms" if pulse.open_ns is not None else ""
+    return f"{_signed(pulse.error_ns)} ms: {pulse.step or pulse.valve}{wanted}{cycle}"
 
 
 def _signed(error_ns: int | None) -> str:

@@ -40,6 +40,13 @@ def test_a_clean_tree_passes(tree: Path):
     assert found(tree) == []
 
 
+def test_a_command_of_a_program_has_as_many_parameters_as_options(tree: Path):
+    text = "@app.command()\n" + function("a, b, c, d, e, f, g", 1)
+    (tree / "operator/ald/kit/program.py").parent.mkdir(parents=True, exist_ok=True)
+    (tree / "operator/ald/kit/program.py").write_text(text)
+    assert found(tree) == []
+
+
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
