@@ -23,7 +23,7 @@ from ald.records.event import (
     StepStarted,
     WriteOutcome,
 )
-from ald.wire import PROTOCOL, RunOrder
+from ald.wire import PROTOCOL, ErrorReply, RunOrder
 from fixtures.driver_process import plant_of
 from fixtures.simulator import machine
 from fixtures.wait import eventually
@@ -31,6 +31,7 @@ from fixtures.wait import eventually
 pytestmark = pytest.mark.integration
 
 MS = 1_000_000
+NOTHING = ErrorReply(reason="", message="")
 
 
 def valve(name, open_ms):
@@ -317,6 +318,28 @@ def test_ramp_wait_for_and_a_hold_for_want_of_flow_work_on_a_live_plant(bench):
     simulator.force(**{"mfc-1.flow-read": None})
     assert driver.wait_for(RunEnded)[0].outcome is RunOutcome.COMPLETED
     assert simulator.state()["values"]["chamber-heater.temperature-set"] == pytest.approx(60.0)
+
+
+def test_while_nobody_reads_the_record_a_run_holds_and_no_other_is_taken(simulator, start_driver):
+    driver = start_driver(ring_bytes=20_480)
+    plant = plant_of(simulator.machine_file, simulator.port)
+    driver.load(plant)
+    idle(driver)
+    driver.run(order_of(plant, looped(200, valve("tma", 20), purge(300))))
+    eventually(lambda: driver.status().reason == "RecordFull", within_s=40)
+    assert driver.status().state is MachineState.HELD
+    assert not simulator.state()["open_valves"]
+    driver.drain()
+    driver.reaches(MachineState.EXECUTE, within_s=5)
+    driver.abort()
+    driver.reaches(MachineState.IDLE)
+    eventually(
+        lambda: (
+            (driver.run(order_of(plant, (flow(20.0),))).error or NOTHING).reason == "RecordFull"
+        ),
+        within_s=40,
+    )
+    assert driver.drain().status().state is MachineState.IDLE
 
 
 def test_the_probe_says_whether_the_loop_turns(bench):

@@ -15,7 +15,9 @@ from ald.engine.inputs import (
     AbortAsked,
     ClockStep,
     Input,
+    PlantGiven,
     RecordRoom,
+    RunGiven,
     Scanned,
     ShutdownAsked,
     Started,
@@ -316,12 +318,22 @@ class Executor:
         try:
             given = requests.input_of(request, now_ns)
             if given is not None:
+                self._check_room(given)
                 self._give(given)
         except RefusedError as refused:
             error = ErrorReply(reason=refused.reason, message=str(refused))
         except InvalidInputError as invalid:
             error = requests.invalid(invalid)
         return DriverReply(id=request.id, status=self._status(), error=error)
+
+    def _check_room(self, given: Input) -> None:
+        """Refuse a run or a plant that the ring could not hold: a run without its record is none."""
+        if isinstance(given, PlantGiven | RunGiven):
+            size = len(msgspec.msgpack.encode(given))
+            if not self._parts.recorder.has_room_for(size):
+                raise RefusedError(
+                    "RecordFull", "the record has no room for this now; the front does not read it"
+                )
 
     def _glanced(self, glance: Glance) -> DriverReply:
         """Answer a long message while a run is on: fine when it brings nothing new, refused otherwise."""
