@@ -31,6 +31,8 @@ from ald.kit.config import load
 from ald.kit.lines import Level, Lines
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ald.plant.model import Plant
 
 HOLDER_RETRY_S = 0.25
@@ -119,18 +121,29 @@ class Supervisor:
             os._exit(status)
 
     def _watch(self, child: int) -> tuple[int, bool]:
-        """Return the exit status of the child, negative for a signal, and whether the driver is to stop."""
+        """Return the exit status of the child, negative for a signal, and whether the driver is to stop.
+
+        A child that does not turn any more is killed: its successor makes the machine safe, long before the kubelet would.
+        """
         deadline_ns: int | None = None
+        began_ns = self._clock.monotonic_ns()
         while True:
             found = signal.sigtimedwait(_WATCHED, 0.5)
-            ended, raw = os.waitpid(child, os.WNOHANG)
-            if ended:
-                return os.waitstatus_to_exitcode(raw), deadline_ns is not None
+            now_ns = self._clock.monotonic_ns()
+            # First, so that a stop that comes as the child ends is not lost; until it is reaped its id is its own.
             if found is not None and found.si_signo in (signal.SIGTERM, signal.SIGINT):
                 os.kill(child, signal.SIGTERM)
                 if deadline_ns is None:
-                    deadline_ns = self._clock.monotonic_ns() + int(STOP_S * 1e9)
-            if deadline_ns is not None and self._clock.monotonic_ns() > deadline_ns:
+                    deadline_ns = now_ns + int(STOP_S * 1e9)
+            ended, raw = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(raw), deadline_ns is not None
+            is_stuck = now_ns - began_ns > alive.STUCK_NS and not alive.is_turning(
+                self._settings.alive, now_ns
+            )
+            if is_stuck:
+                self._log.error("executor_stuck", pid=child)
+            if is_stuck or (deadline_ns is not None and now_ns > deadline_ns):
                 os.kill(child, signal.SIGKILL)
 
     def _is_stopped_within(self, wait_s: float) -> bool:
@@ -151,9 +164,8 @@ def run_executor(settings: Settings, clock: Clock, log: Lines, parent: int) -> i
     log = log.bind(session=session)
     try:
         plant = _plant(settings, log)
-        ring = RingWriter(
-            settings.ring, CAPACITY_MIN if plant is None else ring_capacity(plant), session
-        )
+        wanted = CAPACITY_MIN if plant is None else ring_capacity(plant)
+        ring = ring_of(settings.ring, wanted, session, log)
         recorder = Recorder(ring, log)
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         parts = Parts(
@@ -177,6 +189,19 @@ def run_executor(settings: Settings, clock: Clock, log: Lines, parent: int) -> i
         log.error("executor_failed", error=str(error))  # noqa: TRY400 -- for people
         return 1
     return 0
+
+
+def ring_of(path: Path, capacity: int, session: str, log: Lines) -> RingWriter:
+    """Return the ring; on a volume without room for it a small one, because the machine has to be made safe all the same.
+
+    Raises:
+        OSError: there is not even room for that.
+    """
+    try:
+        return RingWriter(path, capacity, session)
+    except OSError as error:
+        log.error("ring_too_small", wanted=capacity, error=str(error))  # noqa: TRY400 -- for people
+        return RingWriter(path, CAPACITY_MIN, session)
 
 
 def _diary(settings: Settings, recorder: Recorder, log: Lines) -> Diary:
