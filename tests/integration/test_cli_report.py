@@ -5,6 +5,8 @@ import csv
 import io
 import json
 import re
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -179,6 +181,17 @@ def test_the_namespace_of_the_context_and_a_named_operator_do(logger_pod):
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 4
     assert [c[:2] for c in logger_pod.asked if "exec" in c] == [["--namespace", "ops"]]
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_reader_that_has_enough_is_no_failure(logger_pod):
+    # kubectl ends by the signal that a closed pipe sends.
+    logger_pod.pods["ald-logger"]["PATH"] = str(logger_pod.directory)
+    (logger_pod.directory / "ald").write_text("#!/bin/sh\nkill -PIPE $$\n")
+    (logger_pod.directory / "ald").chmod(0o755)
+    program = Path(sys.executable).with_name("ald")
+    done = logger_pod(f"{program} run report al2o3-demo-0001 -n lab --csv pulses")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.usefixtures("recorded")

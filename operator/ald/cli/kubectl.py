@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,8 @@ def stream(arguments: Sequence[str], doing: str) -> None:
         raise PeerError(_absent(error)) from error
     except subprocess.TimeoutExpired as error:
         raise PeerError(f"{doing}: not done within {STREAM_TIMEOUT_S:g} s") from error
-    if done.returncode:
+    # Whoever reads may stop reading, as `head` does.
+    if done.returncode not in (0, -signal.SIGPIPE):
         raise failure(done.stderr, doing)
 
 
