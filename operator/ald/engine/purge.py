@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec.structs import replace
 
-from ald.engine import hold, reading, safety, setpoint
+from ald.engine import hold, reading, safety, setpoint, writing
 from ald.engine.effects import Lane
 from ald.engine.inputs import Answered
 from ald.engine.layout import same_value, target_of
@@ -106,7 +106,7 @@ def answered(turn: Turn, phase: Purging, answer: Answered) -> Verdict | None:
     parameter = turn.layout.setpoint(parameter=None, gas=leaf.gas)
     value = leaf.flow if not phase.restoring else phase.before
     assert value is not None, "only a flow that moved is given back"
-    reading.record_write(turn, answer, by="purge", parameter=parameter.name, value=value)
+    writing.record(turn, answer, by="purge", parameter=parameter.name, value=value)
     if not answer.ok:
         return Failed(error=f"{parameter.name} was not set to {value:g}: {answer.error}")
     phase = replace(phase, write=None)

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from ald.engine import reading, setpoint
+from ald.engine import reading, setpoint, writing
 from ald.engine.effects import Lane
 from ald.engine.inputs import Answered
 from ald.engine.layout import target_of
@@ -59,7 +59,7 @@ def answered(turn: Turn, phase: Ramping, answer: Answered) -> Verdict | None:
         return None
     leaf = phase.leaf
     parameter = turn.layout.setpoint(parameter=leaf.parameter, gas=leaf.gas)
-    reading.record_write(turn, answer, by=leaf.name, parameter=parameter.name, value=phase.value)
+    writing.record(turn, answer, by=leaf.name, parameter=parameter.name, value=phase.value)
     if not answer.ok:
         return Failed(error=f"{parameter.name} was not set to {phase.value:g}: {answer.error}")
     if phase.value == leaf.to:

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
 
-from ald.engine.inputs import Answered
-from ald.engine.state import Known, State
+from ald.engine.state import State
 from ald.program.condition import Condition
-from ald.records.event import WriteOutcome, Written
 from ald.records.scan import Quality
-
-if TYPE_CHECKING:
-    from ald.engine.turn import Turn
 
 _VALUE = struct.Struct("<d")
 
@@ -57,29 +51,4 @@ def holds(state: State, condition: Condition, at_ns: int) -> bool:
         {name: value for name, value in commanded.items() if value is not None},
         dict.fromkeys(values, int(Quality.GOOD)),
         dict.fromkeys(values, age_s),
-    )
-
-
-def record_write(turn: Turn, answer: Answered, *, by: str, parameter: str, value: float) -> None:
-    """Put a settled write on record, and remember its value when it was acknowledged."""
-    if answer.ok:
-        outcome = WriteOutcome.CONFIRMED
-        kept = Known(value=value, acked_ns=answer.acked_ns)
-        turn.change(written={**turn.state.written, parameter: kept})
-    else:
-        outcome = WriteOutcome.UNKNOWN if answer.unknown else WriteOutcome.REFUSED
-    turn.journal(
-        Written(
-            at_ns=turn.at_ns,
-            wall_ns=turn.wall_ns,
-            run=turn.run.identity.uid,
-            ordinal=turn.run.ordinal,
-            by=by,
-            target=parameter,
-            value=value,
-            sent_ns=answer.sent_ns,
-            ack_ns=answer.acked_ns,
-            outcome=outcome,
-            error=answer.error,
-        )
     )

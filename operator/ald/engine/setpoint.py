@@ -6,7 +6,7 @@ by then, and the record names the step that wrote it.
 
 from msgspec.structs import replace
 
-from ald.engine import reading
+from ald.engine import reading, writing
 from ald.engine.effects import Lane
 from ald.engine.inputs import Answered
 from ald.engine.layout import same_value, target_of
@@ -38,7 +38,7 @@ def answered(turn: Turn, phase: Setting, answer: Answered) -> Verdict | None:
         return None
     leaf = phase.leaf
     parameter = turn.layout.setpoint(parameter=leaf.parameter, gas=leaf.gas)
-    reading.record_write(turn, answer, by=leaf.name, parameter=parameter.name, value=leaf.value)
+    writing.record(turn, answer, by=leaf.name, parameter=parameter.name, value=leaf.value)
     if not answer.ok:
         return Failed(error=f"{parameter.name} was not set to {leaf.value:g}: {answer.error}")
     expect(turn, step=leaf.name, parameter=parameter.name, value=leaf.value)
