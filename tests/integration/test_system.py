@@ -1,15 +1,20 @@
 """One recipe through every process of the system, counted at each end."""
 
+import time
+
+import msgspec
 import pytest
 
 from ald.records.event import RunOutcome
 from fixtures.processes import RECIPE, Processes, memory_kib, say
 from fixtures.wait import eventually
-from fixtures.whole_record import audited, check_whole
+from fixtures.whole_record import audited, check_twins, check_whole
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 CYCLES = 12
+BRIEF_RUNS = 20
+ABORTS = 5
 OPEN_NS = {"tma": 40_000_000, "water": 25_000_000}
 WIDTH_ERROR_MS_MAX = 20.0
 """The bound for a machine that others use too; requirements bind quiet ones."""
@@ -73,14 +78,40 @@ def test_quick_runs_one_after_another_each_have_the_scans_of_their_own_time(runn
         "spec": {
             "steps": [
                 {"name": "carrier", "set": {"gas": "N2", "value": 20}},
-                {"name": "rest", "wait": {"duration": "350ms"}},
+                {"name": "rest", "wait": {"duration": "150ms"}},
             ]
         },
     }
-    uids = [running.operator.completed(brief, within_s=20) for _ in range(5)]
+    uids = [running.operator.completed(brief, within_s=20) for _ in range(BRIEF_RUNS)]
     for uid in uids:
-        check_whole(running, uid)
+        running.stored(uid)
+        check_twins(running, uid)
+    check_whole(running, uids[-1])
     assert running.count("SELECT count(*) FROM process_executions") == len(uids)
+    assert running.count("SELECT count(*) FROM scans WHERE process_id IS NULL") > 0
+
+
+def test_a_new_configuration_begins_with_the_next_scan_and_no_scan_number_comes_twice(
+    running: Processes,
+):
+    uid = running.operator.completed(RECIPE, within_s=30, cycles=1)
+    old = running.operator.plant
+    running.operator.plant = msgspec.structs.replace(
+        old, generation=2, scan_period_ns=2 * old.scan_period_ns
+    )
+    session = running.operator.idle().session
+    next_uid = running.operator.completed(RECIPE, within_s=30, cycles=1)
+    assert running.operator.idle().session == session
+    check_whole(running, uid)
+    check_whole(running, next_uid)
+    plants = running.sql(
+        "SELECT generation, (SELECT count(*) > 0 FROM scans s WHERE s.plant_digest = p.digest"
+        " AND s.process_id = %s), (SELECT count(*) > 0 FROM scans s"
+        " WHERE s.plant_digest = p.digest AND s.process_id = %s) FROM plants p ORDER BY 1",
+        uid,
+        next_uid,
+    )
+    assert plants == [(1, True, False), (2, False, True)]
 
 
 def test_an_abort_shuts_the_valves_within_a_second_and_the_next_run_starts(running: Processes):
@@ -93,15 +124,19 @@ def test_an_abort_shuts_the_valves_within_a_second_and_the_next_run_starts(runni
             ]
         },
     }
-    uid = running.operator.start(long)
-    eventually(lambda: running.open_valves() == ["tma"], within_s=10)
-    running.operator.abort(uid)
-    eventually(lambda: running.open_valves() == [], within_s=1.0)
-    opened, closed = (e for e in running.simulator.trace() if e["valve"])
-    assert closed["received_ns"] - opened["received_ns"] < 4_500_000_000, "not the pulse's own end"
-    run = running.operator.ended(uid, within_s=10)
-    assert run.outcome is RunOutcome.ABORTED
-    running.operator.idle()
+    for _ in range(ABORTS):
+        running.simulator.reset_trace()
+        uid = running.operator.start(long)
+        eventually(lambda: running.open_valves() == ["tma"], within_s=10)
+        asked_ns = time.monotonic_ns()
+        running.operator.abort(uid)
+        eventually(lambda: running.open_valves() == [], within_s=1.0)
+        opened, closed = (e for e in running.simulator.trace() if e["valve"])
+        assert closed["effective_ns"] - asked_ns < 1_000_000_000
+        assert closed["received_ns"] - opened["received_ns"] < 4_500_000_000, "not its own end"
+        run = running.operator.ended(uid, within_s=10)
+        assert run.outcome is RunOutcome.ABORTED
+        running.operator.idle()
     next_uid = running.operator.completed(RECIPE, within_s=30, cycles=2)
     check_whole(running, next_uid)
     check_whole(running, uid)

@@ -58,7 +58,7 @@ def answers(system: Processes, name: str) -> Callable[[], bool]:
 @pytest.mark.parametrize(
     "order",
     [*(PARTS[i:] + PARTS[:i] for i in range(len(PARTS))), PARTS[::-1]],
-    ids=lambda order: "-".join(order),
+    ids="-".join,
 )
 def test_in_every_order_all_become_ready_without_a_second_start(bare, order):
     system, start = bare
