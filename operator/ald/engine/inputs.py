@@ -52,6 +52,7 @@ class Started(_Input, frozen=True, kw_only=True):
     """The executor begins. `plant` is what lay on the volume; `open_run` what durable state says was going on.
 
     `wall_offset_ns` is UTC minus monotonic. `started_uids` and `last_run` are what earlier sessions left on the volume.
+    `is_doubtful`: what they left is damaged, so that a run may have been on.
     """
 
     session: str
@@ -61,6 +62,7 @@ class Started(_Input, frozen=True, kw_only=True):
     open_run: OpenRun | None
     started_uids: tuple[str, ...] = ()
     last_run: LastRun | None = None
+    is_doubtful: bool = False
 
 
 class PlantGiven(_Input, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ from ald.records.event import (
 )
 
 RESTARTED = "the gateway restarted while the run was on; what it left is made safe"
+DOUBTFUL = "the record of runs is damaged: a run may have been on"
 
 
 def started(turn: Turn, given: Started) -> None:
@@ -61,6 +62,8 @@ def started(turn: Turn, given: Started) -> None:
         _end_open_run(turn, given.open_run)
         safing.begin(turn, RESTARTED, full=True)
         turn.move(Cause.ABORT, RunOutcome.GATEWAY_RESTARTED.value, RESTARTED)
+    elif given.is_doubtful and (given.plant is None or _controls(turn)):
+        safing.begin(turn, DOUBTFUL, full=True)
     elif _controls(turn):
         safing.begin(turn, "the driver started", full=False)
     ending.reset(turn)
@@ -221,6 +224,8 @@ def _found(given: Started) -> str:
             f"run {run.run.namespace}/{run.run.name} was on, at step {run.step or 'none'} "
             f"({run.ordinal} of {run.leaves_total} begun); writing the whole safe state"
         )
+    if given.is_doubtful:
+        return f"{DOUBTFUL}; the whole safe state is written where anything may be"
     if given.plant is None:
         return "no configuration on the volume; waiting for one"
     if given.plant.mode is Mode.OBSERVE:

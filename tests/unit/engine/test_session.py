@@ -151,6 +151,27 @@ def test_a_run_open_at_a_crash_ends_even_when_the_configuration_is_lost():
     assert world.events(SafeStateReached)[-1].confirmed
 
 
+def test_when_it_is_not_known_whether_a_run_was_on_the_whole_safe_state_is_written():
+    calm, doubtful = World(), World(is_doubtful=True)
+    for world in (calm, doubtful):
+        world.connect()
+        world.run_for(100 * MS)
+    assert {type(w.target).__name__ for w in writes(calm)} == {"Coils"}
+    assert {type(w.target).__name__ for w in writes(doubtful)} == {"Coils", "Words"}
+    assert "damaged" in doubtful.events(SessionStarted)[0].found
+    assert doubtful.ready().machine == "Idle"
+
+
+def test_a_volume_that_lost_everything_has_the_machine_made_safe_with_the_next_configuration():
+    world = World(plant=None, is_doubtful=True)
+    world.run_for(1 * S)
+    given(world, PLANT)
+    world.connect()
+    world.run_for(100 * MS)
+    assert world.events(SafeStateReached)[-1].confirmed
+    assert {type(w.target).__name__ for w in writes(world)} == {"Coils", "Words"}
+
+
 def test_idle_needs_the_operators_confirmation():
     world = World()
     world.connect()

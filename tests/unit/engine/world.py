@@ -46,6 +46,7 @@ class World:
         follow_flow: bool = True,
         started_uids: tuple[str, ...] = (),
         last_run: LastRun | None = None,
+        is_doubtful: bool = False,
     ) -> None:
         self.now = 1000 * S
         self.round_trip_ns = round_trip_ns
@@ -81,6 +82,7 @@ class World:
                 open_run=open_run,
                 started_uids=started_uids,
                 last_run=last_run,
+                is_doubtful=is_doubtful,
             )
         )
 

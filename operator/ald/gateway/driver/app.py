@@ -210,9 +210,10 @@ def _diary(settings: Settings, recorder: Recorder, log: Lines) -> Diary:
     try:
         return Diary(memory, settings.ledger, recorder.last_record)
     except CorruptRecordError as error:
-        log.error("ledger_corrupt", error=str(error))  # noqa: TRY400 -- for people
-        settings.ledger.rename(settings.ledger.with_suffix(".damaged"))
-        return Diary(memory, settings.ledger, recorder.last_record)
+        aside = settings.ledger.with_suffix(".damaged")
+        log.error("ledger_corrupt", error=f"{error}; it is put aside as {aside.name}")  # noqa: TRY400 -- for people
+        settings.ledger.rename(aside)
+        return Diary(memory, settings.ledger, recorder.last_record, is_lost=True)
 
 
 def _plant(settings: Settings, log: Lines) -> Plant | None:
@@ -220,7 +221,7 @@ def _plant(settings: Settings, log: Lines) -> Plant | None:
     try:
         plant = read_plant(settings.plant)
     except CorruptRecordError as error:
-        log.error("plant_file_corrupt", error=str(error))  # noqa: TRY400 -- for people
+        log.error("plant_file_corrupt", error=f"{error}; the operator sends it anew")  # noqa: TRY400 -- for people
         return None
     if plant is None:
         return None

@@ -29,15 +29,19 @@ class Diary:
     Attributes:
         found: the run that was on when the last executor died, None for none.
         ledger: the runs of the past.
+        is_doubtful: the ledger was lost, and memory knows nothing either: a run may have been on.
     """
 
-    def __init__(self, memory: RunMemory, ledger: Path, last_record: int) -> None:
-        """Raises CorruptRecordError when the ledger is damaged."""
+    def __init__(
+        self, memory: RunMemory, ledger: Path, last_record: int, *, is_lost: bool = False
+    ) -> None:
+        """Raises CorruptRecordError when the ledger is damaged; `is_lost` begins a new one in its place."""
         self._memory = memory
         self._path = ledger
         self._begins_at = 0
         self.ledger = read_ledger(ledger) or Ledger()
         self.found = self.ledger.open if memory.is_blank else memory.open_run(last_record)
+        self.is_doubtful = is_lost and memory.is_blank
 
     def before(self, was: State, now: State, effects: tuple[Effect, ...], last_record: int) -> None:
         """Remember what the effects are about to make true; call it before they are carried out."""

@@ -120,6 +120,7 @@ class Executor:
                 open_run=parts.diary.found,
                 started_uids=parts.diary.ledger.uids,
                 last_run=parts.diary.ledger.last,
+                is_doubtful=parts.diary.is_doubtful,
             )
         )
         # What is there now stays; only what comes later is looked through for garbage.

@@ -81,11 +81,11 @@ def _read(path: Path, magic: bytes, kind: type[_Kind]) -> _Kind | None:
         len(payload),
     )
     if not is_whole:
-        raise CorruptRecordError(f"{path} is damaged; remove it, and it will be sent anew")
+        raise CorruptRecordError(f"{path} is damaged")
     try:
         return msgspec.msgpack.decode(payload, type=kind)
     except msgspec.DecodeError as error:
-        raise CorruptRecordError(f"{path} is of another version: {error}; remove it") from error
+        raise CorruptRecordError(f"{path} is of another version: {error}") from error
 
 
 def _write(path: Path, magic: bytes, payload: bytes) -> None:

@@ -4,7 +4,7 @@ from ald.engine.effects import Journal
 from ald.engine.replay import replay
 from ald.engine.state import State
 from ald.gateway.driver.diary import Diary
-from ald.gateway.driver.memory import RunMemory
+from ald.gateway.driver.memory import Remembered, RunMemory
 from ald.records.event import RunEnded, RunOutcome, RunStarted
 from unit.engine.programs import MS, UID, S, flow, purge, valve
 from unit.engine.world import World
@@ -56,6 +56,15 @@ def test_a_new_pod_learns_from_the_volume_that_a_run_was_on(tmp_path):
     found = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0).found
     assert found is not None
     assert found.run.name == "run"
+
+
+def test_a_lost_ledger_leaves_doubt_only_where_memory_is_new(tmp_path):
+    new = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0, is_lost=True)
+    assert (new.found, new.is_doubtful) == (None, True)
+    old = RunMemory(tmp_path / "m")
+    old.remember(Remembered(run=None))
+    assert not Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0, is_lost=True).is_doubtful
+    assert not Diary(RunMemory(tmp_path / "n"), tmp_path / "r", 0).is_doubtful
 
 
 def test_the_opening_edge_that_left_is_remembered(tmp_path):
