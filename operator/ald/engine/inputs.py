@@ -44,6 +44,13 @@ class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     valves: tuple[str, ...] = ()
 
 
+class Unsafe(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine left without a run, but not safe: `valves` may be open; `latch`: it was Aborted, and nobody has cleared it."""
+
+    valves: tuple[str, ...] = ()
+    latch: bool = False
+
+
 class _Input(msgspec.Struct, frozen=True, kw_only=True):
     at_ns: int
 
@@ -52,7 +59,8 @@ class Started(_Input, frozen=True, kw_only=True):
     """The executor begins. `plant` is what lay on the volume; `open_run` what durable state says was going on.
 
     `wall_offset_ns` is UTC minus monotonic. `started_uids` and `last_run` are what earlier sessions left on the volume.
-    `is_doubtful`: what they left is damaged, so that a run may have been on.
+    `is_doubtful`: what they left is damaged, so that a run may have been on. `unsafe`: no run was on, but the whole safe state
+    was asked for and never confirmed.
     """
 
     session: str
@@ -63,6 +71,7 @@ class Started(_Input, frozen=True, kw_only=True):
     started_uids: tuple[str, ...] = ()
     last_run: LastRun | None = None
     is_doubtful: bool = False
+    unsafe: Unsafe | None = None
 
 
 class PlantGiven(_Input, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ from ald.records.event import (
 )
 
 RESTARTED = "the gateway restarted while the run was on; what it left is made safe"
+LEFT_UNSAFE = "the gateway ended before the machine was safe or cleared"
 DOUBTFUL = "the record of runs is damaged: a run may have been on"
 
 
@@ -56,12 +57,17 @@ def started(turn: Turn, given: Started) -> None:
     )
     if given.open_run is not None:
         turn.change(open_valves=_maybe_open(given.open_run))
+    if given.unsafe is not None:
+        turn.change(open_valves=turn.state.open_valves | set(given.unsafe.valves))
     if given.plant is not None:
         _use(turn, given.plant, digest(given.plant))
     if given.open_run is not None:
         _end_open_run(turn, given.open_run)
         safing.begin(turn, RESTARTED, full=True)
         turn.move(Cause.ABORT, RunOutcome.GATEWAY_RESTARTED.value, RESTARTED)
+    elif given.unsafe is not None and (given.plant is None or _controls(turn)):
+        safing.begin(turn, LEFT_UNSAFE, full=True, latch=given.unsafe.latch)
+        turn.move(Cause.ABORT, "SafeStatePending", LEFT_UNSAFE)
     elif given.is_doubtful and (given.plant is None or _controls(turn)):
         safing.begin(turn, DOUBTFUL, full=True)
     elif _controls(turn):
@@ -224,6 +230,8 @@ def _found(given: Started) -> str:
             f"run {run.run.namespace}/{run.run.name} was on, at step {run.step or 'none'} "
             f"({run.ordinal} of {run.leaves_total} begun); writing the whole safe state"
         )
+    if given.unsafe is not None:
+        return f"{LEFT_UNSAFE}; the whole safe state is written where anything may be"
     if given.is_doubtful:
         return f"{DOUBTFUL}; the whole safe state is written where anything may be"
     if given.plant is None:

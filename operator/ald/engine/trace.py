@@ -1,8 +1,9 @@
 """What has to outlive the executor: which run is on, and exactly how far it has come."""
 
 from ald.engine import counter
-from ald.engine.inputs import OpenPulse, OpenRun
+from ald.engine.inputs import OpenPulse, OpenRun, Unsafe
 from ald.engine.state import Pulsing, Run, Settling, State
+from ald.records.event import MachineState
 
 
 def open_run(state: State) -> OpenRun | None:
@@ -25,6 +26,17 @@ def open_run(state: State) -> OpenRun | None:
         worst_error_ns=run.worst_error_ns,
         pulse=_open_pulse(run),
     )
+
+
+def unsafe(state: State) -> Unsafe | None:
+    """Return what the next executor has to make safe although no run is on; None for nothing."""
+    if state.run is not None:
+        return None
+    safing = state.safing
+    is_latched = state.machine is MachineState.ABORTED or (safing is not None and safing.latch)
+    if not is_latched and (safing is None or not safing.full):
+        return None
+    return Unsafe(valves=tuple(sorted(state.open_valves)), latch=is_latched)
 
 
 def _open_pulse(run: Run) -> OpenPulse | None:

@@ -21,14 +21,12 @@ from unittest import mock
 
 from msgspec.structs import replace
 
-from ald.errors import LinkDownError
 from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.executor import Executor, Parts
 from ald.gateway.driver.memory import RunMemory
 from ald.kit.lines import Level, Lines
 from ald.plant.model import Plant, digest
-from ald.plc.codec import FrameReader
-from ald.plc.link import Link, State
+from ald.plc.link import Link
 from ald.records.event import (
     Event,
     MachineState,
@@ -36,7 +34,9 @@ from ald.records.event import (
     PulseOpening,
     RunEnded,
     RunStarted,
+    StateChanged,
     StepStarted,
+    WriteOutcome,
 )
 from ald.wire import (
     PROTOCOL,
@@ -49,304 +49,30 @@ from ald.wire import (
     PlantPush,
     StartRun,
 )
-from unit.engine.programs import MS, PLANT, S, compiled, flow, loop, order, purge, valve, wait
+from unit.engine.programs import (
+    MS,
+    PLANT,
+    S,
+    assign,
+    compiled,
+    flow,
+    loop,
+    order,
+    purge,
+    valve,
+    wait,
+)
+from unit.engine.simulated_parts import BrokenError, Clock, Crash, FakeRecorder, decides
+from unit.engine.simulated_plc import VALVES, Plc
+from unit.engine.simulated_wire import SOCKET, FakeConnection
 
-SOCKET, SIGNALS, COMMANDS = 5, 6, 7
-READ_COST_NS = 20_000
+SIGNALS, COMMANDS = 6, 7
 QUIET_FROM_NS = 5 * S
 END_NS = 11 * S
-WIDTH_SLACK_NS = 60 * MS
-WIDTH_SLACK_FAULTY_NS = 8 * S
-VALVES = {v.coil: v for v in PLANT.valves}
-GROUP = {v.coil for v in PLANT.valves if v.name in PLANT.groups[0].valves}
-
-
-class Crash(BaseException):
-    """The executor is killed here and now."""
-
-
-class Broken(AssertionError):
-    """A rule was broken."""
-
-
-class Plc:
-    """Coils, registers, a watchdog, and the rules that hold at the valves themselves."""
-
-    def __init__(self, sim: Simulation) -> None:
-        self.sim = sim
-        self.coils: dict[int, bool] = {}
-        self.words = dict.fromkeys(range(2000), 0)
-        self.opened_ns: dict[int, int] = {}
-        self.opens: Counter[str] = Counter()
-        self.last_open: int | None = None
-        self.purged_ns = 0
-        self.purging_since: int | None = None
-        self.beat_ns = 0
-
-    def serve(self, pdu: bytes) -> bytes:
-        function, address, count = struct.unpack_from(">BHH", pdu)
-        if function in (1, 2):
-            bits = sum(self.coils.get(address + i, False) << i for i in range(count))
-            data = bits.to_bytes((count + 7) // 8, "little")
-            return bytes((function, len(data))) + data
-        if function in (3, 4):
-            # The feedback of the flow follows its set point at once.
-            shift = 0 if function == 3 else 1000
-            self.words[1010], self.words[1011] = self.words[10], self.words[11]
-            words = [self.words[address + i + shift] for i in range(count)]
-            return struct.pack(f">BB{count}H", function, 2 * count, *words)
-        if function == 5:
-            self.switch(address, is_open=count == 0xFF00)
-        elif function == 15:
-            mask = int.from_bytes(pdu[6:], "little")
-            for index in range(count):
-                self.switch(address + index, is_open=bool(mask >> index & 1))
-        elif function == 6:
-            self.store(address, (count,))
-        elif function == 16:
-            self.store(address, struct.unpack_from(f">{count}H", pdu, 6))
-        return pdu[:5]
-
-    def store(self, address: int, words: tuple[int, ...]) -> None:
-        for index, word in enumerate(words):
-            self.words[address + index] = word
-        assert PLANT.heartbeat is not None
-        if address == PLANT.heartbeat.address:
-            self.beat_ns = self.sim.now
-            self.sim.at(self.sim.now + PLANT.heartbeat.timeout_ns + 1, self.watch)
-        high, low = self.words[11], self.words[10]
-        rate = struct.unpack(">f", struct.pack(">HH", high, low))[0]
-        self._purging(is_on=rate >= PLANT.groups[0].minimum_flow)
-
-    def _purging(self, *, is_on: bool) -> None:
-        if self.purging_since is not None:
-            self.purged_ns += self.sim.now - self.purging_since
-        self.purging_since = self.sim.now if is_on else None
-
-    def watch(self) -> None:
-        """Shut all valves when nobody lives."""
-        assert PLANT.heartbeat is not None
-        if self.sim.now - self.beat_ns > PLANT.heartbeat.timeout_ns:
-            for coil in VALVES:
-                self.switch(coil, is_open=False)
-
-    def switch(self, coil: int, *, is_open: bool) -> None:
-        was = self.coils.get(coil, False)
-        self.coils[coil] = is_open
-        if coil not in VALVES or was == is_open:
-            return
-        if is_open:
-            self._opened(coil)
-        else:
-            self._closed(coil)
-
-    def _opened(self, coil: int) -> None:
-        sim, name = self.sim, VALVES[coil].name
-        self.opened_ns[coil] = sim.now
-        self.opens[name] += 1
-        recorded = [e for e in sim.journal if isinstance(e, PulseOpening) and e.valve == name]
-        sim.require(self.opens[name] <= len(recorded), f"{name} opened without a record of it")
-        if coil not in GROUP:
-            return
-        others = [VALVES[c].name for c in GROUP if c != coil and self.coils.get(c)]
-        sim.require(not others, f"{name} opened while {others} is open")
-        self._purging(is_on=self.purging_since is not None)
-        if self.last_open not in (coil,):
-            sim.require(
-                self.purged_ns >= PLANT.groups[0].minimum_purge_ns,
-                f"{name} opened after a purge of {self.purged_ns} ns only",
-            )
-        self.last_open = coil
-        self.purged_ns = 0
-
-    def _closed(self, coil: int) -> None:
-        sim, began = self.sim, self.opened_ns.pop(coil)
-        self.purged_ns = 0
-        self._purging(is_on=self.purging_since is not None)
-        self.purged_ns = 0
-        calm = sim.troubled_ns < began - 2 * S
-        slack = WIDTH_SLACK_NS if calm else WIDTH_SLACK_FAULTY_NS
-        limit = sim.widest_ns[VALVES[coil].name] + slack
-        sim.require(
-            sim.now - began <= limit, f"{VALVES[coil].name} was open for {sim.now - began} ns"
-        )
-
-
-class Wire:
-    """One TCP connection, with what is on its way."""
-
-    def __init__(self, sim: Simulation) -> None:
-        self.sim = sim
-        self.reader = FrameReader()
-        self.inbox: list[bytes] = []
-        self.is_dead = False
-        self.is_mute = False
-        self.arrives_ns = self.returns_ns = self.blocked_until = sim.now
-
-    def send(self, data: bytes) -> int:
-        sim = self.sim
-        if sim.now < self.blocked_until or self.is_dead:
-            return 0
-        count = len(data)
-        if sim.chance(0.05):
-            count = sim.rng.randrange(count)
-            self.blocked_until = sim.now + sim.rng.randrange(3 * MS)
-            sim.at(self.blocked_until, lambda: None)
-        self.arrives_ns = max(self.arrives_ns, sim.now + sim.latency())
-        piece = data[:count]
-        sim.at(self.arrives_ns, lambda: self._arrive(piece))
-        return count
-
-    def _arrive(self, data: bytes) -> None:
-        for frame in self.reader.feed(data):
-            self._serve(frame.transaction, frame.unit, frame.pdu)
-
-    def _serve(self, transaction: int, unit: int, pdu: bytes) -> None:
-        sim = self.sim
-        if self.is_mute:
-            return
-        fate = sim.fate()
-        if fate == "mute":
-            self.is_mute = True
-            if sim.chance(0.5):
-                sim.plc.serve(pdu)
-            return
-        if fate == "reset" and sim.chance(0.5):
-            self.die()
-            return
-        answer = (
-            bytes((pdu[0] | 0x80, sim.rng.choice((2, 4, 6))))
-            if fate == "refuse"
-            else sim.plc.serve(pdu)
-        )
-        if fate == "reset":
-            self.die()
-            return
-        whole = struct.pack(">HHHB", transaction, 0, len(answer) + 1, unit) + answer
-        self.returns_ns = max(self.returns_ns, sim.now + sim.latency())
-        sim.at(self.returns_ns, lambda: self.inbox.append(whole))
-
-    def die(self) -> None:
-        self.is_dead = True
-        self.sim.trouble()
-
-
-class FakeConnection:
-    """What `Connection` does, over a `Wire`."""
-
-    def __init__(self, sim: Simulation, link: Link) -> None:
-        self.sim, self.link = sim, link
-        self.wire: Wire | None = None
-        self.ready_ns = 0
-
-    def fileno(self) -> int | None:
-        is_there = self.wire is not None or self.link.state is State.CONNECTING
-        return SOCKET if is_there else None
-
-    def wants_write(self) -> bool:
-        return self.link.state is State.CONNECTING or self.link.has_outgoing
-
-    @property
-    def is_readable(self) -> bool:
-        return self.wire is not None and bool(self.wire.inbox or self.wire.is_dead)
-
-    @property
-    def is_writable(self) -> bool:
-        if self.link.state is State.CONNECTING:
-            return self.sim.now >= self.ready_ns
-        return (
-            self.link.has_outgoing
-            and self.wire is not None
-            and self.sim.now >= self.wire.blocked_until
-        )
-
-    def on_readable(self, now_ns: int) -> None:
-        if self.wire is not None and self.link.state is State.UP:
-            data = b"".join(self.wire.inbox)
-            self.wire.inbox.clear()
-            if data or self.wire.is_dead:
-                self.link.receive(data, now_ns)
-        self._drop_if_lost()
-
-    def on_writable(self, now_ns: int) -> None:
-        if self.link.state is State.CONNECTING and self.sim.now >= self.ready_ns:
-            if self.sim.chance(0.2):
-                self.link.lost(LinkDownError("refused"), now_ns)
-            else:
-                self.wire = Wire(self.sim)
-                self.link.opened()
-        self.flush(now_ns)
-
-    def flush(self, now_ns: int) -> None:
-        self.link.tick(now_ns)
-        self._drop_if_lost()
-        if self.link.begin_connect(now_ns):
-            self.ready_ns = self.sim.now + self.sim.rng.randrange(15 * MS, 30 * MS)
-            self.sim.at(self.ready_ns, lambda: None)
-        if self.wire is not None and self.link.state is State.UP:
-            data = self.link.outgoing(now_ns)
-            if data:
-                at_ns = self.sim.clock.monotonic_ns()
-                count = self.wire.send(data)
-                self.link.handed_over(count, at_ns)
-        self._drop_if_lost()
-
-    def close(self) -> None:
-        self.link.close()
-        self._drop_if_lost()
-
-    def _drop_if_lost(self) -> None:
-        if self.link.state not in (State.CONNECTING, State.UP) and self.wire is not None:
-            self.wire = None
-
-
-class FakeRecorder:
-    """The ring, as large as it takes, or full."""
-
-    def __init__(self, sim: Simulation) -> None:
-        self.sim = sim
-        self.has_room = True
-
-    @property
-    def last_record(self) -> int:
-        return len(self.sim.journal)
-
-    def event(self, event: Event) -> bool:
-        self.sim.clock.monotonic_ns()
-        self.sim.record(event)
-        return True
-
-    def scan(self, scan: Any) -> None:
-        pass
-
-    def has_room_for(self, payload_bytes: int) -> bool:
-        return True
-
-    def check_room(self, *, may_grow: bool) -> bool:
-        had, self.has_room = self.has_room, not self.sim.is_full
-        return had is not self.has_room
-
-    def grow(self, capacity_bytes: int) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-class Clock:
-    def __init__(self, sim: Simulation) -> None:
-        self.sim = sim
-
-    def monotonic_ns(self) -> int:
-        self.sim.advance(self.sim.now + READ_COST_NS)
-        return self.sim.now
-
-    def wall_ns(self) -> int:
-        return self.sim.now + self.sim.wall_offset_ns
 
 
 class Simulation:
-    """One seed's life of a machine. `play` raises Broken where a rule is."""
+    """One seed's life of a machine. `play` raises BrokenError where a rule is."""
 
     def __init__(self, seed: int, directory: Path) -> None:
         self.seed = seed
@@ -360,6 +86,9 @@ class Simulation:
         self.journal: list[Event] = []
         self.requests: list[Any] = []
         self.widest_ns: Counter[str] = Counter()
+        self.edges: Counter[str] = Counter()
+        self.coils = {v.name: coil for coil, v in VALVES.items()}
+        self.last_uid = ""
         self.is_full = False
         self.troubled_ns = 0
         self.crash_ns: int | None = None
@@ -383,7 +112,7 @@ class Simulation:
 
     def require(self, fact: bool, rule: str) -> None:
         if not fact:
-            raise Broken(f"at {(self.now - self.start_ns) / 1e9:.6f} s: {rule}")
+            raise BrokenError(f"at {(self.now - self.start_ns) / 1e9:.6f} s: {rule}")
 
     def chance(self, share: float) -> bool:
         return self.fault_rate > 0 and not self.is_calm and self.rng.random() < share
@@ -395,11 +124,32 @@ class Simulation:
     def trouble(self) -> None:
         self.troubled_ns = self.now
 
-    def fate(self) -> str:
-        if self.is_calm or self.rng.random() >= self.fault_rate:
+    def fate(self, *, is_edge: bool) -> str:
+        rate = self.fault_rate * (10 if is_edge else 1)
+        if self.is_calm or self.rng.random() >= rate:
             return "ok"
         self.trouble()
         return self.rng.choice(("mute", "reset", "refuse"))
+
+    def refusal(self, pdu: bytes) -> bytes:
+        """Refuse, or fail in the middle of it."""
+        code = self.rng.choice((2, 4, 4, 6))
+        if code == 4 and self.rng.random() < 0.5:
+            self.plc.serve(pdu)
+        return bytes((pdu[0] | 0x80, code))
+
+    def left(self, pdu: bytes, *, is_begun: bool) -> None:
+        """A request has left: an opening only for the pulse that was recorded last, once, and not after its end."""
+        function, address, value = struct.unpack_from(">BHH", pdu)
+        if function != 5 or value != 0xFF00 or address not in VALVES:
+            return
+        name = VALVES[address].name
+        last = next(e for e in reversed(self.journal) if decides(e))
+        is_due = isinstance(last, PulseOpening) and last.valve == name
+        self.require(is_due or is_begun, f"{name} was told to open after {type(last).__name__}")
+        self.edges[name] += 1
+        recorded = sum(isinstance(e, PulseOpening) and e.valve == name for e in self.journal)
+        self.require(self.edges[name] <= recorded, f"{name} was told to open twice")
 
     def latency(self) -> int:
         return self.rng.randrange(self.slow_ns // 4, self.slow_ns)
@@ -415,7 +165,8 @@ class Simulation:
         self.now = max(self.now, until)
         if self.crash_ns is not None and self.now >= self.crash_ns:
             self.crash_ns = None
-            raise Crash
+            if self.executor is not None:
+                raise Crash
 
     def record(self, event: Event) -> None:
         match event:
@@ -426,8 +177,7 @@ class Simulation:
                 same = [
                     e
                     for e in self.journal
-                    if type(e) is type(event)
-                    and (e.run, e.ordinal) == (event.run, event.ordinal)  # type: ignore[union-attr] -- of one type
+                    if type(e) is type(event) and (e.run, e.ordinal) == (event.run, event.ordinal)
                 ]
                 self.require(not same, "a step or pulse was begun twice")
             case PulseDone():
@@ -438,12 +188,22 @@ class Simulation:
                     and (e.run, e.ordinal) == (event.run, event.ordinal)
                 ]
                 self.require(PulseDone not in of_it, "a pulse ended twice")
+                is_open = self.plc.coils.get(self.coils[event.valve], False)
+                is_said_shut = event.outcome is WriteOutcome.CONFIRMED
+                self.require(not (is_open and is_said_shut), f"{event.valve} is not shut")
+            case StateChanged(reason="SafeStateConfirmed"):
+                on = [coil for coil in (0, *VALVES) if self.plc.coils.get(coil)]
+                self.require(not on, f"a safe state is called confirmed with coils {on} on")
             case RunEnded(run=run):
                 ended = [e for e in self.journal if isinstance(e, RunEnded) and e.run == run]
                 self.require(not ended, "a run ended twice")
             case _:
                 pass
         self.journal.append(event)
+        if isinstance(event, PulseOpening) and not self.is_calm and self.rng.random() < 0.05:
+            ways = (self.ask_abort, self.crash, self.stop, self.hang_up)
+            within_ns = self.rng.choice((MS, 2 * MS, 8 * MS))
+            self.at(self.now + self.rng.randrange(within_ns), self.rng.choice(ways))
 
     def select(self, reading: list[int], writing: list[int], _: object, timeout_s: float) -> Any:
         until = self.now + int(timeout_s * 1e9)
@@ -457,11 +217,17 @@ class Simulation:
                 )
                 if is_ready and number in reading
             ]
-            writable = [SOCKET] if SOCKET in writing and self.connection.is_writable else []  # type: ignore[union-attr] -- polled
+            is_writable = self.connection is not None and self.connection.is_writable
+            writable = [SOCKET] if SOCKET in writing and is_writable else []
             if readable or writable or self.now >= until:
                 return readable, writable, []
             next_ns = self._queue[0][0] if self._queue else until
             self.advance(max(self.now, min(next_ns, until, self.crash_ns or until)))
+
+    def heard(self, *_: object) -> bytes:
+        """Take the mark of a signal."""
+        self._signalled = False
+        return b"x"
 
     def serve(self, ready: list[int], answer: Any, _: object) -> None:
         if COMMANDS in ready:
@@ -485,7 +251,11 @@ class Simulation:
             if rng.random() < 0.2:
                 body.append(purge(300, rng.choice((15.0, 40.0))))
             steps.append(loop(rng.randrange(1, 6), *body))
-        lead = [flow(20.0), purge(300)] if rng.random() < 0.9 else [purge(300)]
+        lead = (
+            [assign(1.0, "heater.power"), flow(20.0), purge(300)]
+            if rng.random() < 0.9
+            else [purge(300)]
+        )
         return compiled(*lead, *steps, cleanup=[flow(5.0)], plant=self.plant)
 
     def ask_run(self) -> None:
@@ -507,6 +277,11 @@ class Simulation:
 
     def ask_clear(self) -> None:
         self.requests.append(Clear(order=ClearOrder(by="t", comment="c")))
+
+    def hang_up(self) -> None:
+        """The connection breaks, with whatever waits or is on its way."""
+        if self.connection is not None and self.connection.wire is not None:
+            self.connection.wire.die()
 
     def fill(self) -> None:
         self.is_full = not self.is_full and not self.is_calm
@@ -534,6 +309,7 @@ class Simulation:
             when = self.start_ns + self.rng.randrange(QUIET_FROM_NS)
             self.at(when, self.rng.choice(rare))
             self.at(when + self.rng.randrange(S), self.ask_clear)
+        self.at(self.start_ns + QUIET_FROM_NS + S, self.ask_abort)
         self.at(self.start_ns + QUIET_FROM_NS, lambda: setattr(self, "is_full", False))
         self.at(self.start_ns + QUIET_FROM_NS + 3 * S, self.ask_clear)
         self.at(self.start_ns + QUIET_FROM_NS + 3 * S + 1, self.ask_plant)
@@ -557,16 +333,19 @@ class Simulation:
 
     def _session(self) -> None:
         memory = RunMemory(self.directory / "run.state")
-        recorder = FakeRecorder(self)
+        recorder: Any = FakeRecorder(self)
+        # None of these touches a file or a socket.
+        settings: Any = SimpleNamespace(plant="", alive="")
+        commands: Any = SimpleNamespace(
+            filenos=lambda: [COMMANDS], serve=self.serve, close=lambda: None
+        )
         parts = Parts(
-            settings=SimpleNamespace(plant="", alive=""),
+            settings=settings,
             clock=self.clock,
             log=Lines(Level.ERROR),
             recorder=recorder,
             diary=Diary(memory, self.directory / "ledger", recorder.last_record),
-            commands=SimpleNamespace(
-                filenos=lambda: [COMMANDS], serve=self.serve, close=lambda: None
-            ),
+            commands=commands,
             unit_random=self.rng.random,
             signals_fd=SIGNALS,
         )
@@ -613,10 +392,10 @@ def play(seed: int) -> Simulation:
             mock.patch(f"{module}.station.Connection", connect),
             mock.patch(f"{module}.executor.select", SimpleNamespace(select=sim.select)),
             mock.patch(f"{module}.executor.gc", mock.MagicMock()),
-            mock.patch(f"{module}.executor.os.read", lambda *_: setattr(sim, "_signalled", False)),
+            mock.patch(f"{module}.executor.os.read", sim.heard),
             mock.patch(f"{module}.executor.write_plant", keep),
-            mock.patch(f"{module}.executor.alive.stamp", lambda *_: None),
-            mock.patch(f"{module}.files.os.fsync", lambda _: None),
+            mock.patch(f"{module}.executor.alive.stamp"),
+            mock.patch(f"{module}.files.os.fsync"),
         ):
             sim.play()
     return sim

@@ -13,7 +13,7 @@ from ald.engine.inputs import (
     RunGiven,
     ShutdownAsked,
 )
-from ald.engine.trace import open_run
+from ald.engine.trace import open_run, unsafe
 from ald.errors import RefusedError
 from ald.plant.model import Mode, digest
 from ald.records.event import (
@@ -29,7 +29,7 @@ from ald.records.event import (
     WriteOutcome,
     Written,
 )
-from unit.engine.programs import MS, PLANT, UID, S, loop, purge, valve, wait
+from unit.engine.programs import MS, PLANT, UID, S, assign, loop, purge, valve, wait
 from unit.engine.world import World
 
 
@@ -351,3 +351,27 @@ def test_a_shutdown_does_not_wait_for_a_safe_state_that_the_plc_refuses_for_ever
 
 def stop(world):
     world.give(AbortAsked(at_ns=world.now, uid="", by="t", reason="stop"))
+
+
+def test_a_safe_state_that_was_never_confirmed_is_written_whole_by_the_next_executor():
+    before = World().ready().start(assign(1.0, "heater.power"), valve("vent", 4000))
+    before.run_for(100 * MS)
+    before.disconnect()
+    assert before.events(RunEnded)
+    after = World(unsafe=unsafe(before.state))
+    after.coils.update(before.coils)
+    after.connect()
+    after.run_for(1 * S)
+    assert after.open_valves == set()
+    assert not after.coils[0]
+
+
+def test_a_restart_does_not_clear_what_somebody_has_to_clear():
+    before = World().ready().start(valve("tma", 40))
+    assert before.run_until_ended().outcome is RunOutcome.SAFETY_VIOLATION
+    assert before.machine == "Aborted"
+    after = World(unsafe=unsafe(before.state)).ready()
+    assert after.machine == "Aborted"
+    after.give(ClearAsked(at_ns=after.now, by="t", comment="looked"))
+    assert after.machine == "Idle"
+    assert unsafe(after.state) is None

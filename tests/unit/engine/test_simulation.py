@@ -2,7 +2,8 @@
 
 import pytest
 
-from unit.engine.simulation import Broken, play
+from unit.engine.simulated_parts import BrokenError
+from unit.engine.simulation import play
 
 SEEDS = 200
 
@@ -11,7 +12,7 @@ SEEDS = 200
 def test_whatever_is_lost_late_or_killed_no_rule_is_broken(seed):
     try:
         play(seed)
-    except Broken as broken:
+    except BrokenError as broken:
         command = f"python -m pytest 'tests/unit/engine/test_simulation.py::{NAME}[{seed}]'"
         pytest.fail(f"seed {seed}: {broken}\nagain: {command}", pytrace=False)
 

@@ -19,6 +19,7 @@ from ald.engine.inputs import (
     Sent,
     Started,
     Tick,
+    Unsafe,
     WatchdogSeen,
 )
 from ald.engine.state import LastRun, State
@@ -47,6 +48,7 @@ class World:
         started_uids: tuple[str, ...] = (),
         last_run: LastRun | None = None,
         is_doubtful: bool = False,
+        unsafe: Unsafe | None = None,
     ) -> None:
         self.now = 1000 * S
         self.round_trip_ns = round_trip_ns
@@ -83,6 +85,7 @@ class World:
                 started_uids=started_uids,
                 last_run=last_run,
                 is_doubtful=is_doubtful,
+                unsafe=unsafe,
             )
         )
 

@@ -1,11 +1,12 @@
 """Keeps, around every step of the engine, what the next executor would need if this one died in the middle of it.
 
-Two places: memory that outlives the process has the run to the leaf; the ledger on the volume outlives pod and host, and is
-written when a run begins, before its first step, and when it ends.
+Two places: memory that outlives the process has the run to the leaf; the ledger on the volume outlives pod and host. It is
+written when a run begins, before its first step, and once its end has become calm: no closing of a valve waits for a disk.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from ald.engine.effects import Effect, Journal
 from ald.engine.inputs import OpenRun
 from ald.engine.state import Pulsing, State
-from ald.engine.trace import open_run
+from ald.engine.trace import open_run, unsafe
 from ald.gateway.driver.files import Ledger, read_ledger, write_ledger
 from ald.gateway.driver.memory import Remembered, RunMemory
 from ald.program.model import Pulse
@@ -29,6 +30,7 @@ class Diary:
     Attributes:
         found: the run that was on when the last executor died, None for none.
         ledger: the runs of the past.
+        unsafe: no run was on, and still the machine is to be made safe.
         is_doubtful: the ledger was lost, and memory knows nothing either: a run may have been on.
     """
 
@@ -39,39 +41,64 @@ class Diary:
         self._memory = memory
         self._path = ledger
         self._begins_at = 0
+        self._unwritten: Ledger | None = None
         self.ledger = read_ledger(ledger) or Ledger()
         self.found = self.ledger.open if memory.is_blank else memory.open_run(last_record)
+        self.unsafe = self.ledger.unsafe if memory.is_blank else memory.unsafe
         self.is_doubtful = is_lost and memory.is_blank
 
     def before(self, was: State, now: State, effects: tuple[Effect, ...], last_record: int) -> None:
-        """Remember what the effects are about to make true; call it before they are carried out."""
+        """Remember what the effects are about to make true; call it before they are carried out.
+
+        Raises:
+            OSError: the volume does not take the beginning of a run, which must not begin then.
+        """
         started = _place(effects, RunStarted)
         ended = _place(effects, RunEnded)
         present = open_run(now)
         if started and present is not None:
-            self._begins_at = last_record + started
             present = replace(present, valves=_valves(now))
-        if started or ended:
-            kept = Ledger(open=present, last=now.last_run, uids=now.started_uids)
-            write_ledger(self._path, kept)
+            write_ledger(self._path, _ledger(now, present))
+            self._begins_at = last_record + started
+            self._unwritten = None
         if ended:
+            self._unwritten = _ledger(now, present)
+            self.unsafe = unsafe(now)
             self._remember(open_run(was) or self.found, ends_at=last_record + ended)
         elif present is not None and (_tells(effects) or _was_sent(was, now)):
             self._remember(present, ends_at=0)
+        elif present is None and unsafe(now) != self.unsafe:
+            self._unwritten = _ledger(now, present)
+            self.unsafe = unsafe(now)
+            self._memory.remember(Remembered(run=None, unsafe=self.unsafe))
 
     def after(self, effects: tuple[Effect, ...]) -> None:
         """Forget a run whose end is on record by now."""
         if _place(effects, RunEnded):
             self.found = None
             self._begins_at = 0
-            self._memory.remember(Remembered(run=None))
+            self._memory.remember(Remembered(run=None, unsafe=self.unsafe))
+
+    def catch_up(self) -> None:
+        """Write the end of a run to the ledger, where that is due; blocks on the disk. What the volume refuses stays due."""
+        if self._unwritten is not None:
+            with contextlib.suppress(OSError):
+                write_ledger(self._path, self._unwritten)
+                self._unwritten = None
 
     def close(self) -> None:
         """Leave everything to the next executor."""
         self._memory.close()
 
     def _remember(self, run: OpenRun | None, ends_at: int) -> None:
-        self._memory.remember(Remembered(run=run, begins_at=self._begins_at, ends_at=ends_at))
+        remembered = Remembered(
+            run=run, begins_at=self._begins_at, ends_at=ends_at, unsafe=self.unsafe
+        )
+        self._memory.remember(remembered)
+
+
+def _ledger(state: State, present: OpenRun | None) -> Ledger:
+    return Ledger(open=present, last=state.last_run, uids=state.started_uids, unsafe=unsafe(state))
 
 
 def _valves(state: State) -> tuple[str, ...]:

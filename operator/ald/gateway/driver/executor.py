@@ -121,6 +121,7 @@ class Executor:
                 started_uids=parts.diary.ledger.uids,
                 last_run=parts.diary.ledger.last,
                 is_doubtful=parts.diary.is_doubtful,
+                unsafe=parts.diary.unsafe,
             )
         )
         # What is there now stays; only what comes later is looked through for garbage.
@@ -216,14 +217,12 @@ class Executor:
         """Hand one input to the engine and carry out what it wants.
 
         Raises:
-            RefusedError: the engine refuses a request.
+            RefusedError: the engine refuses a request, or the volume what has to be kept of it.
         """
-        was = self._state
-        now, effects = step(was, given)
+        now, effects = step(self._state, given)
+        self._keep(now, effects)
         self._state = now
         parts = self._parts
-        if effects or now.run is not None:
-            parts.diary.before(was, now, effects, parts.recorder.last_record)
         is_recorded = self._carry_out(effects)
         parts.diary.after(effects)
         if self._station is not None and effects:
@@ -238,6 +237,18 @@ class Executor:
                     outcome=RunOutcome.STEP_FAILED,
                 )
             )
+
+    def _keep(self, now: State, effects: tuple[Effect, ...]) -> None:
+        """Keep what has to outlive this process, before it becomes true."""
+        parts = self._parts
+        try:
+            for effect in effects:
+                if isinstance(effect, UsePlant):
+                    write_plant(parts.settings.plant, effect.plant)
+            if effects or now.run is not None:
+                parts.diary.before(self._state, now, effects, parts.recorder.last_record)
+        except OSError as error:
+            raise requests.unwritable(error) from error
 
     def _carry_out(self, effects: tuple[Effect, ...]) -> bool:
         """Do what the engine wants, in its order; False when a pulse found no room on record and was not begun."""
@@ -292,8 +303,7 @@ class Executor:
                 self._parts.log.debug("record", what=event)
 
     def _use(self, plant: Plant) -> None:
-        """Keep a new plant on the volume and connect to its PLC."""
-        write_plant(self._parts.settings.plant, plant)
+        """Connect to the PLC of a new plant."""
         before = self._station
         if before is not None:
             before.close()
@@ -375,6 +385,8 @@ class Executor:
             self._give(ClockStep(at_ns=now_ns, step_ns=step_ns))
         if self._parts.recorder.check_room(may_grow=self._state.run is None):
             self._give(RecordRoom(at_ns=now_ns, ok=self._parts.recorder.has_room))
+        if self._state.run is None and (self._state.safing is None or self._state.safing.overdue):
+            self._parts.diary.catch_up()
         if is_quiet:
             # A whole collection takes milliseconds, so it waits until no run is on.
             gc.collect(0 if self._state.run is not None else 1)
@@ -384,5 +396,6 @@ class Executor:
         if self._station is not None:
             self._station.close()
         self._parts.commands.close()
+        self._parts.diary.catch_up()
         self._parts.diary.close()
         self._parts.recorder.close()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from ald.engine.inputs import OpenRun
+from ald.engine.inputs import OpenRun, Unsafe
 from ald.engine.state import LastRun
 from ald.errors import CorruptRecordError
 from ald.plant.model import Plant
@@ -47,12 +47,13 @@ def write_plant(path: Path, plant: Plant) -> None:
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     """Which runs were ever started here, the last `UIDS_MAX` of them: none is started twice.
 
-    open: the run that is on, as it began. last: the last one that ended.
+    open: the run that is on, as it began. last: the last one that ended. unsafe: no run is on, but the machine is not safe yet.
     """
 
     open: OpenRun | None = None
     last: LastRun | None = None
     uids: tuple[str, ...] = ()
+    unsafe: Unsafe | None = None
 
 
 def read_ledger(path: Path) -> Ledger | None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ald.engine.inputs import OpenRun
+from ald.engine.inputs import OpenRun, Unsafe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,11 +35,15 @@ _ENCODER = msgspec.msgpack.Encoder()
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
-    """The run that is on. It began with ring record `begins_at` and is over with `ends_at`; 0: none of the two yet known."""
+    """The run that is on. It began with ring record `begins_at` and is over with `ends_at`; 0: none of the two yet known.
+
+    unsafe: what is to be made safe once it is over.
+    """
 
     run: OpenRun | None
     begins_at: int = 0
     ends_at: int = 0
+    unsafe: Unsafe | None = None
 
 
 class RunMemory:
@@ -62,6 +66,11 @@ class RunMemory:
     def is_blank(self) -> bool:
         """True when nothing was ever remembered here: the pod is new."""
         return self._last is None
+
+    @property
+    def unsafe(self) -> Unsafe | None:
+        """What was to be made safe although no run was on."""
+        return self._last.unsafe if self._last is not None else None
 
     def open_run(self, last_record: int) -> OpenRun | None:
         """Return the run that was on when the ring's last record was `last_record`."""

@@ -64,6 +64,14 @@ def invalid(error: InvalidInputError) -> ErrorReply:
     )
 
 
+def unwritable(error: OSError) -> RefusedError:
+    """Return the refusal of a request that would have to outlive this process, and cannot."""
+    return RefusedError(
+        "VolumeUnwritable",
+        f"the gateway's volume takes no data ({error.strerror}); free space or enlarge it",
+    )
+
+
 def _check(protocol: int) -> None:
     if protocol != PROTOCOL:
         raise RefusedError(

@@ -33,6 +33,8 @@ def test_killed_between_any_two_records_a_run_is_open_exactly_when_it_began_and_
         diary.after(effects)
         state = now
     assert not is_on
+    assert Diary(RunMemory(tmp_path / "new"), run_path, 0).found is not None, "not written yet"
+    diary.catch_up()
     ledger = Diary(RunMemory(memory_path), run_path, last_record).ledger
     assert ledger.open is None
     assert ledger.uids == (UID,)
@@ -65,6 +67,32 @@ def test_a_lost_ledger_leaves_doubt_only_where_memory_is_new(tmp_path):
     old.remember(Remembered(run=None))
     assert not Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0, is_lost=True).is_doubtful
     assert not Diary(RunMemory(tmp_path / "n"), tmp_path / "r", 0).is_doubtful
+
+
+def test_a_run_that_the_volume_does_not_take_is_not_begun_and_an_end_stays_due(tmp_path):
+    world = World().ready().start(flow(20.0), purge(300), valve("tma", 40))
+    world.run_until_ended()
+    path, full = tmp_path / "r", tmp_path / "r.new"
+    full.mkdir()
+    diary = Diary(RunMemory(tmp_path / "m"), path, 0)
+    state, refused = State(), 0
+    for _, now, effects in replay(world.inputs):
+        try:
+            diary.before(state, now, effects, 10)
+        except OSError:
+            refused += 1
+            full.rmdir()
+            assert RunMemory(tmp_path / "m").is_blank, "nothing was remembered of it"
+            diary.before(state, now, effects, 10)
+        diary.after(effects)
+        state = now
+    assert refused == 1
+    full.mkdir()
+    diary.catch_up()
+    assert Diary(RunMemory(tmp_path / "n"), path, 0).found is not None
+    full.rmdir()
+    diary.catch_up()
+    assert Diary(RunMemory(tmp_path / "n"), path, 0).found is None
 
 
 def test_the_opening_edge_that_left_is_remembered(tmp_path):

@@ -1,11 +1,14 @@
 """Requests as inputs."""
 
+import errno
+import os
+
 import pytest
 from msgspec.structs import replace
 
 from ald.engine.inputs import AbortAsked, ClearAsked, PlantGiven, RunGiven
 from ald.errors import InvalidInputError, RefusedError
-from ald.gateway.driver.requests import input_of, invalid
+from ald.gateway.driver.requests import input_of, invalid, unwritable
 from ald.plant.model import AddressRange, Table, digest
 from ald.wire import (
     PROTOCOL,
@@ -66,3 +69,10 @@ def test_a_plant_that_no_request_can_read_is_refused_with_the_place():
     with pytest.raises(InvalidInputError) as error:
         input_of(DriverRequest(id=1, request=LoadPlant(push=push(plant), confirmed=True)), 42)
     assert any("mfc.setpoint" in text for text in invalid(error.value).violations)
+
+
+def test_a_full_volume_is_a_refusal_that_says_what_to_do():
+    refused = unwritable(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    assert refused.reason == "VolumeUnwritable"
+    assert "No space left on device" in str(refused)
+    assert "enlarge it" in str(refused)

@@ -1,0 +1,121 @@
+"""The PLC of the simulation: coils, registers and a watchdog, and the rules that must hold at the valves themselves."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ald.records.event import PulseOpening
+from unit.engine.programs import MS, PLANT, S
+
+if TYPE_CHECKING:
+    from unit.engine.simulation import Simulation
+
+WIDTH_SLACK_NS = 60 * MS
+WIDTH_SLACK_FAULTY_NS = 8 * S
+VALVES = {v.coil: v for v in PLANT.valves}
+GROUP = {v.coil for v in PLANT.valves if v.name in PLANT.groups[0].valves}
+
+
+class Plc:
+    """Coils, registers, a watchdog, and the rules that hold at the valves themselves."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self.sim = sim
+        self.coils: dict[int, bool] = {}
+        self.words = dict.fromkeys(range(2000), 0)
+        self.opened_ns: dict[int, int] = {}
+        self.opens: Counter[str] = Counter()
+        self.last_open: int | None = None
+        self.purged_ns = 0
+        self.purging_since: int | None = None
+        self.beat_ns = 0
+
+    def serve(self, pdu: bytes) -> bytes:
+        function, address, count = struct.unpack_from(">BHH", pdu)
+        if function in (1, 2):
+            bits = sum(self.coils.get(address + i, False) << i for i in range(count))
+            data = bits.to_bytes((count + 7) // 8, "little")
+            return bytes((function, len(data))) + data
+        if function in (3, 4):
+            # The feedback of the flow follows its set point at once.
+            shift = 0 if function == 3 else 1000
+            self.words[1010], self.words[1011] = self.words[10], self.words[11]
+            words = [self.words[address + i + shift] for i in range(count)]
+            return struct.pack(f">BB{count}H", function, 2 * count, *words)
+        if function == 5:
+            self.switch(address, is_open=count == 0xFF00)
+        elif function == 15:
+            mask = int.from_bytes(pdu[6:], "little")
+            for index in range(count):
+                self.switch(address + index, is_open=bool(mask >> index & 1))
+        elif function == 6:
+            self.store(address, (count,))
+        elif function == 16:
+            self.store(address, struct.unpack_from(f">{count}H", pdu, 6))
+        return pdu[:5]
+
+    def store(self, address: int, words: tuple[int, ...]) -> None:
+        for index, word in enumerate(words):
+            self.words[address + index] = word
+        assert PLANT.heartbeat is not None
+        if address == PLANT.heartbeat.address:
+            self.beat_ns = self.sim.now
+            self.sim.at(self.sim.now + PLANT.heartbeat.timeout_ns + 1, self.watch)
+        high, low = self.words[11], self.words[10]
+        rate = struct.unpack(">f", struct.pack(">HH", high, low))[0]
+        self._purging(is_on=rate >= PLANT.groups[0].minimum_flow)
+
+    def _purging(self, *, is_on: bool) -> None:
+        if self.purging_since is not None:
+            self.purged_ns += self.sim.now - self.purging_since
+        self.purging_since = self.sim.now if is_on else None
+
+    def watch(self) -> None:
+        """Shut all valves when nobody lives."""
+        assert PLANT.heartbeat is not None
+        if self.sim.now - self.beat_ns > PLANT.heartbeat.timeout_ns:
+            for coil in VALVES:
+                self.switch(coil, is_open=False)
+
+    def switch(self, coil: int, *, is_open: bool) -> None:
+        was = self.coils.get(coil, False)
+        self.coils[coil] = is_open
+        if coil not in VALVES or was == is_open:
+            return
+        if is_open:
+            self._opened(coil)
+        else:
+            self._closed(coil)
+
+    def _opened(self, coil: int) -> None:
+        sim, name = self.sim, VALVES[coil].name
+        self.opened_ns[coil] = sim.now
+        self.opens[name] += 1
+        recorded = [e for e in sim.journal if isinstance(e, PulseOpening) and e.valve == name]
+        sim.require(self.opens[name] <= len(recorded), f"{name} opened without a record of it")
+        if coil not in GROUP:
+            return
+        others = [VALVES[c].name for c in GROUP if c != coil and self.coils.get(c)]
+        sim.require(not others, f"{name} opened while {others} is open")
+        self._purging(is_on=self.purging_since is not None)
+        if self.last_open != coil:
+            sim.require(
+                self.purged_ns >= PLANT.groups[0].minimum_purge_ns,
+                f"{name} opened after a purge of {self.purged_ns} ns only",
+            )
+        self.last_open = coil
+        self.purged_ns = 0
+
+    def _closed(self, coil: int) -> None:
+        sim, began = self.sim, self.opened_ns.pop(coil)
+        if coil in GROUP:
+            self._purging(is_on=self.purging_since is not None)
+            self.purged_ns = 0
+        calm = sim.troubled_ns < began - 2 * S
+        slack = WIDTH_SLACK_NS if calm else WIDTH_SLACK_FAULTY_NS
+        limit = sim.widest_ns[VALVES[coil].name] + slack
+        sim.require(
+            sim.now - began <= limit, f"{VALVES[coil].name} was open for {sim.now - began} ns"
+        )

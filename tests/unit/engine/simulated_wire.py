@@ -1,0 +1,147 @@
+"""The way between driver and PLC in the simulation: late, in pieces, mute or cut, as the seed wants it."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from ald.errors import LinkDownError
+from ald.plc.codec import FrameReader
+from ald.plc.link import Link, State
+from unit.engine.programs import MS
+
+if TYPE_CHECKING:
+    from unit.engine.simulation import Simulation
+
+SOCKET = 5
+
+
+class Wire:
+    """One TCP connection, with what is on its way."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self.sim = sim
+        self.reader = FrameReader()
+        self.sent = FrameReader()
+        self.inbox: list[bytes] = []
+        self.is_dead = False
+        self.is_mute = False
+        self.is_partial = False
+        self.arrives_ns = self.returns_ns = self.blocked_until = sim.now
+
+    def send(self, data: bytes) -> int:
+        sim = self.sim
+        if sim.now < self.blocked_until or self.is_dead:
+            return 0
+        count = len(data)
+        if sim.chance(0.05):
+            count = sim.rng.randrange(count)
+            self.blocked_until = sim.now + sim.rng.randrange(3 * MS)
+            sim.at(self.blocked_until, lambda: None)
+        self.arrives_ns = max(self.arrives_ns, sim.now + sim.latency())
+        piece = data[:count]
+        was_begun = self.is_partial
+        for index, frame in enumerate(self.sent.feed(piece)):
+            # Of a frame that the kernel holds in part the rest has to follow, or the connection goes.
+            sim.left(frame.pdu, is_begun=was_begun and not index)
+        self.is_partial = count < len(data) and (count > 0 or was_begun)
+        sim.at(self.arrives_ns, lambda: self._arrive(piece))
+        return count
+
+    def _arrive(self, data: bytes) -> None:
+        for frame in self.reader.feed(data):
+            self._serve(frame.transaction, frame.unit, frame.pdu)
+
+    def _serve(self, transaction: int, unit: int, pdu: bytes) -> None:
+        sim = self.sim
+        if self.is_mute:
+            return
+        fate = sim.fate(is_edge=pdu[0] == 5)
+        if fate == "mute":
+            self.is_mute = True
+            if sim.chance(0.5):
+                sim.plc.serve(pdu)
+            return
+        if fate == "reset" and sim.chance(0.5):
+            self.die()
+            return
+        answer = sim.plc.serve(pdu) if fate != "refuse" else sim.refusal(pdu)
+        if fate == "reset":
+            self.die()
+            return
+        whole = struct.pack(">HHHB", transaction, 0, len(answer) + 1, unit) + answer
+        self.returns_ns = max(self.returns_ns, sim.now + sim.latency())
+        sim.at(self.returns_ns, lambda: self.inbox.append(whole))
+
+    def die(self) -> None:
+        self.is_dead = True
+        self.sim.trouble()
+
+
+class FakeConnection:
+    """What `Connection` does, over a `Wire`."""
+
+    def __init__(self, sim: Simulation, link: Link) -> None:
+        self.sim, self.link = sim, link
+        self.wire: Wire | None = None
+        self.ready_ns = 0
+
+    def fileno(self) -> int | None:
+        is_there = self.wire is not None or self.link.state is State.CONNECTING
+        return SOCKET if is_there else None
+
+    def wants_write(self) -> bool:
+        return self.link.state is State.CONNECTING or self.link.has_outgoing
+
+    @property
+    def is_readable(self) -> bool:
+        return self.wire is not None and bool(self.wire.inbox or self.wire.is_dead)
+
+    @property
+    def is_writable(self) -> bool:
+        if self.link.state is State.CONNECTING:
+            return self.sim.now >= self.ready_ns
+        return (
+            self.link.has_outgoing
+            and self.wire is not None
+            and self.sim.now >= self.wire.blocked_until
+        )
+
+    def on_readable(self, now_ns: int) -> None:
+        if self.wire is not None and self.link.state is State.UP:
+            data = b"".join(self.wire.inbox)
+            self.wire.inbox.clear()
+            if data or self.wire.is_dead:
+                self.link.receive(data, now_ns)
+        self._drop_if_lost()
+
+    def on_writable(self, now_ns: int) -> None:
+        if self.link.state is State.CONNECTING and self.sim.now >= self.ready_ns:
+            if self.sim.chance(0.2):
+                self.link.lost(LinkDownError("refused"), now_ns)
+            else:
+                self.wire = Wire(self.sim)
+                self.link.opened()
+        self.flush(now_ns)
+
+    def flush(self, now_ns: int) -> None:
+        self.link.tick(now_ns)
+        self._drop_if_lost()
+        if self.link.begin_connect(now_ns):
+            self.ready_ns = self.sim.now + self.sim.rng.randrange(15 * MS, 30 * MS)
+            self.sim.at(self.ready_ns, lambda: None)
+        if self.wire is not None and self.link.state is State.UP:
+            data = self.link.outgoing(now_ns)
+            if data:
+                at_ns = self.sim.clock.monotonic_ns()
+                count = self.wire.send(data)
+                self.link.handed_over(count, at_ns)
+        self._drop_if_lost()
+
+    def close(self) -> None:
+        self.link.close()
+        self._drop_if_lost()
+
+    def _drop_if_lost(self) -> None:
+        if self.link.state not in (State.CONNECTING, State.UP) and self.wire is not None:
+            self.wire = None
