@@ -12,7 +12,7 @@ Gateway, HTTPS with mutual TLS, port 8443 (JSON bodies, msgspec; errors are `Err
     POST /v1/feed/committed        FeedCommitted -> 204             roles: logger
 
 Front to driver: one SOCK_SEQPACKET Unix socket on the shared memory volume (`driver.sock`), one MessagePack `DriverRequest` a
-packet, answered by one `DriverReply` with the same `id`. Scans and events come through the ring, never through the socket.
+message (`ald.gateway.packets` splits what no packet holds), answered by one `DriverReply` with the same `id`. Scans and events come through the ring, never through the socket.
 
 A client's role is the last part of its certificate's URI SAN `ald://INSTALLATION/ROLE`; the gateway's own is
 `ald://INSTALLATION/gateway/NAMESPACE/NAME`, which clients check instead of a DNS name; shown by a client it is the role `gateway`,

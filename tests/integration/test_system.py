@@ -124,6 +124,7 @@ def test_an_abort_shuts_the_valves_within_a_second_and_the_next_run_starts(runni
             ]
         },
     }
+    uid = ""
     for _ in range(ABORTS):
         running.simulator.reset_trace()
         uid = running.operator.start(long)

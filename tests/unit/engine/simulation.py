@@ -1,7 +1,6 @@
 """The whole driver but its sockets, on virtual time: executor, station, link and engine against a PLC that loses, delays and dies.
 
-Everything that happens is drawn from one seed. Reading the clock takes time and runs what is due, so a crash can come between
-any two things that the driver does.
+Everything is drawn from one seed. Reading the clock takes time, so a crash can come between any two things that it does.
 """
 
 from __future__ import annotations
@@ -311,9 +310,8 @@ class Simulation:
             self.at(when + self.rng.randrange(S), self.ask_clear)
         self.at(self.start_ns + QUIET_FROM_NS + S, self.ask_abort)
         self.at(self.start_ns + QUIET_FROM_NS, lambda: setattr(self, "is_full", False))
-        self.at(self.start_ns + QUIET_FROM_NS + 3 * S, self.ask_clear)
-        self.at(self.start_ns + QUIET_FROM_NS + 3 * S + 1, self.ask_plant)
-        self.at(self.start_ns + QUIET_FROM_NS + 4 * S, self._last_run)
+        for after_ns, act in ((0, self.ask_clear), (1, self.ask_plant), (S, self._last_run)):
+            self.at(self.start_ns + QUIET_FROM_NS + 3 * S + after_ns, act)
         self.at(self.start_ns + END_NS - S, self.crash)
         while self.now < self.start_ns + END_NS - S:
             self._session()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import select
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import msgspec
 
@@ -53,9 +53,6 @@ from ald.records.event import (
     StateChanged,
 )
 from ald.wire import DriverReply, DriverRequest, DriverStatus, ErrorReply
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SPIN_NS = 300_000
 """Before a valve edge the loop sleeps up to here, and turns on the spot for the rest: a sleep ends late by up to this."""

@@ -32,7 +32,12 @@ def test_a_stamp_is_replaced_in_place_so_that_no_moment_and_no_full_volume_looks
     held = (tmp_path / "a").open("rb")
     seen = []
     real = os.pwrite
-    with mock.patch.object(os, "pwrite", lambda *given: (seen.append(held.read()), real(*given))):
+
+    def watched(*given):
+        seen.append(held.read())
+        return real(*given)
+
+    with mock.patch.object(os, "pwrite", watched):
         alive.stamp(tmp_path / "a", NOW + 1)
     held.close()
     assert seen == [b"%020d\n" % NOW]
