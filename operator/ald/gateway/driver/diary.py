@@ -43,7 +43,12 @@ class Diary:
         self._begins_at = 0
         self._unwritten: Ledger | None = None
         self.ledger = read_ledger(ledger) or Ledger()
+        if not memory.is_blank:
+            self.ledger = replace(self.ledger, last=memory.last or self.ledger.last)
         self.found = self.ledger.open if memory.is_blank else memory.open_run(last_record)
+        if self.ledger.open is not None and self.found is None:
+            # It died between the end of a run and the ledger.
+            self._unwritten = replace(self.ledger, open=None, unsafe=memory.unsafe)
         self.unsafe = self.ledger.unsafe if memory.is_blank else memory.unsafe
         self.is_doubtful = is_lost and memory.is_blank
 
@@ -70,14 +75,15 @@ class Diary:
         elif present is None and unsafe(now) != self.unsafe:
             self._unwritten = _ledger(now, present)
             self.unsafe = unsafe(now)
-            self._memory.remember(Remembered(run=None, unsafe=self.unsafe))
+            self._memory.remember(Remembered(run=None, unsafe=self.unsafe, last=now.last_run))
 
     def after(self, effects: tuple[Effect, ...]) -> None:
         """Forget a run whose end is on record by now."""
         if _place(effects, RunEnded):
             self.found = None
             self._begins_at = 0
-            self._memory.remember(Remembered(run=None, unsafe=self.unsafe))
+            last = self._unwritten.last if self._unwritten is not None else None
+            self._memory.remember(Remembered(run=None, unsafe=self.unsafe, last=last))
 
     def catch_up(self) -> None:
         """Write the end of a run to the ledger, where that is due; blocks on the disk. What the volume refuses stays due."""
@@ -91,8 +97,9 @@ class Diary:
         self._memory.close()
 
     def _remember(self, run: OpenRun | None, ends_at: int) -> None:
+        last = self._unwritten.last if ends_at and self._unwritten is not None else None
         remembered = Remembered(
-            run=run, begins_at=self._begins_at, ends_at=ends_at, unsafe=self.unsafe
+            run=run, begins_at=self._begins_at, ends_at=ends_at, unsafe=self.unsafe, last=last
         )
         self._memory.remember(remembered)
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ald.engine.inputs import OpenRun, Unsafe
+from ald.engine.state import LastRun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,13 +38,14 @@ _ENCODER = msgspec.msgpack.Encoder()
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     """The run that is on. It began with ring record `begins_at` and is over with `ends_at`; 0: none of the two yet known.
 
-    unsafe: what is to be made safe once it is over.
+    unsafe: what is to be made safe once it is over. last: how the last run ended, until the ledger has it.
     """
 
     run: OpenRun | None
     begins_at: int = 0
     ends_at: int = 0
     unsafe: Unsafe | None = None
+    last: LastRun | None = None
 
 
 class RunMemory:
@@ -72,6 +74,11 @@ class RunMemory:
         """What was to be made safe although no run was on."""
         return self._last.unsafe if self._last is not None else None
 
+    @property
+    def last(self) -> LastRun | None:
+        """How the last run ended, where that was not yet in the ledger."""
+        return self._last.last if self._last is not None else None
+
     def open_run(self, last_record: int) -> OpenRun | None:
         """Return the run that was on when the ring's last record was `last_record`."""
         found = self._last
@@ -83,6 +90,10 @@ class RunMemory:
     def remember(self, remembered: Remembered) -> None:
         """Replace what is remembered; takes microseconds."""
         payload = _ENCODER.encode(remembered)
+        if len(payload) > SLOT_BYTES - _HEADER.size and remembered.last is not None:
+            # Its message may be long; the ledger has it a moment later.
+            self.remember(msgspec.structs.replace(remembered, last=None))
+            return
         assert len(payload) <= SLOT_BYTES - _HEADER.size, "names are bounded"
         self._generation += 1
         self._last = remembered

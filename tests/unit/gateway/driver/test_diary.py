@@ -6,7 +6,7 @@ from ald.engine.state import State
 from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.memory import Remembered, RunMemory
 from ald.records.event import RunEnded, RunOutcome, RunStarted
-from unit.engine.programs import MS, UID, S, flow, purge, valve
+from unit.engine.programs import MS, UID, S, flow, purge, valve, wait
 from unit.engine.world import World
 
 
@@ -107,3 +107,23 @@ def test_the_opening_edge_that_left_is_remembered(tmp_path):
     assert found is not None
     assert found.pulse is not None
     assert found.pulse.opened_sent_ns > 0
+
+
+def test_killed_between_the_end_of_a_run_and_the_ledger_the_end_is_known_and_written_later(
+    tmp_path,
+):
+    memory, path = RunMemory(tmp_path / "m"), tmp_path / "r"
+    diary = Diary(memory, path, 0)
+    world = World().ready().start(wait(10))
+    world.run_until_ended()
+    state, records = State(), 0
+    for _, now, effects in replay(world.inputs):
+        diary.before(state, now, effects, records)
+        records += sum(isinstance(e, Journal) for e in effects)
+        diary.after(effects)
+        state = now
+    new = Diary(RunMemory(tmp_path / "m"), path, records)
+    assert new.found is None
+    assert new.ledger.last is not None
+    new.catch_up()
+    assert Diary(RunMemory(tmp_path / "blank"), path, 0).found is None
