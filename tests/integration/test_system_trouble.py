@@ -1,5 +1,7 @@
 """Damaged journals, volumes of another machine, wrong passwords: plain words, nothing hot, and an abort always works."""
 
+import os
+import signal
 import sqlite3
 from pathlib import Path
 
@@ -164,6 +166,34 @@ def test_a_damaged_file_of_the_driver_keeps_no_machine_from_being_safe(
     assert running.open_valves() == []
     assert heater(running) == 0, "a run was on, or may have been, so the safe state is whole"
     check_whole(running, running.operator.completed(RECIPE, within_s=30, cycles=1))
+
+
+def test_a_volume_that_takes_nothing_refuses_runs_and_keeps_no_machine_from_being_safe(
+    running: Processes,
+):
+    session = driver_session(running)
+    # Whatever is to be replaced whole is written under this name first.
+    blocked = running.state_dir / "runs.bin.new"
+    blocked.mkdir()
+    with pytest.raises(RefusalError, match="free space or enlarge it") as refused:
+        running.operator.start(RECIPE, cycles=1)
+    assert refused.value.reply.reason == "VolumeUnwritable"
+    blocked.rmdir()
+    uid = running.operator.start(RECIPE, cycles=100)
+    eventually(lambda: len(running.simulator.trace()) >= 6, within_s=15)
+    blocked.mkdir()
+    assert driver_session(running) == session, "the executor lived on"
+    os.kill(running.executor_pid, signal.SIGKILL)
+    run = running.operator.ended(uid, within_s=10)
+    assert run.outcome is RunOutcome.GATEWAY_RESTARTED
+    eventually(lambda: heater(running) == 0, within_s=5)
+    assert running.open_valves() == []
+    blocked.rmdir()
+    running.operator.idle()
+    check_whole(running, running.operator.completed(RECIPE, within_s=30, cycles=1))
+    check_whole(running, uid)
+    started = running.driver.said("executor_started")
+    assert len(started) == 2, "one death, one start"
 
 
 def test_a_wrong_database_password_is_said_in_plain_words_and_asked_rarely(
