@@ -31,4 +31,5 @@ def is_turning(path: Path, now_ns: int) -> bool:
         stamped_ns = int(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return False
-    return 0 <= now_ns - stamped_ns < STUCK_NS
+    # A stamp may be newer than `now_ns`: the driver goes on turning between the look at the clock and that at the file.
+    return abs(now_ns - stamped_ns) < STUCK_NS

@@ -16,7 +16,12 @@ def test_a_fresh_stamp_is_life(tmp_path):
 def test_an_old_stamp_or_one_of_another_boot_is_none(tmp_path):
     alive.stamp(tmp_path / "a", NOW)
     assert not alive.is_turning(tmp_path / "a", NOW + alive.STUCK_NS)
-    assert not alive.is_turning(tmp_path / "a", NOW - 1)
+    assert not alive.is_turning(tmp_path / "a", NOW - alive.STUCK_NS)
+
+
+def test_a_stamp_made_after_the_look_at_the_clock_is_life(tmp_path):
+    alive.stamp(tmp_path / "a", NOW)
+    assert alive.is_turning(tmp_path / "a", NOW - 1)
 
 
 def test_no_stamp_or_half_a_stamp_is_none(tmp_path):
