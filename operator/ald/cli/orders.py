@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Memory = dict[tuple[Table, int], int]
 """What was read: a word, or a bit, of each address."""
 
+RESOLUTION = 1e-9
+"""A float nearer to zero than this part of its range, but not zero, is finer than any instrument: a sign of a wrong order."""
+
 _TWIN = {
     Table.HOLDING: Table.INPUT,
     Table.INPUT: Table.HOLDING,
@@ -42,7 +45,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fitting(self) -> tuple[Order, ...]:
-        """The orders by which the value lies within its limits."""
+        """The orders by which the value lies within its limits and is no finer than instruments are."""
         return tuple(order for order, value in self.values.items() if self._is_within(value))
 
     @property
@@ -56,7 +59,11 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
             return False
         low = -math.inf if self.minimum is None else self.minimum
         high = math.inf if self.maximum is None else self.maximum
-        return low <= value <= high
+        return low <= value <= high and not self._is_too_fine(value, high - low)
+
+    def _is_too_fine(self, value: float, span: float) -> bool:
+        is_float = self.type in (DataType.FLOAT32, DataType.FLOAT64)
+        return is_float and math.isfinite(span) and 0.0 < abs(value) < span * RESOLUTION
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +123,7 @@ def of_memory(memory: Memory, kind: DataType) -> tuple[Candidate, ...]:
 
 
 def verdicts(candidates: Sequence[Candidate]) -> tuple[Verdict, ...]:
-    """Return how each order does, the best first; nothing where no value tells anything."""
+    """Return how each order does, the best first and of equals what is declared; nothing where no value tells anything."""
     telling = [c for c in candidates if c.is_telling]
     if not telling:
         return ()
@@ -129,7 +136,7 @@ def verdicts(candidates: Sequence[Candidate]) -> tuple[Verdict, ...]:
         )
         for order in Order
     ]
-    return tuple(sorted(found, key=lambda verdict: -verdict.fitting))
+    return tuple(sorted(found, key=lambda verdict: (-verdict.fitting, -verdict.declared)))
 
 
 def _by_orders(

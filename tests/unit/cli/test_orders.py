@@ -58,6 +58,23 @@ def test_what_is_no_number_fits_no_limits():
     assert Order.CDAB not in found.fitting
 
 
+def test_a_float_finer_than_any_instrument_speaks_against_its_order():
+    read = memory(HOLDING, 0, 20.0)
+    (found,) = of_plant(plant(parameter("a.b", HOLDING, 0)), read)
+    tiny = found.values[Order.ABCD]
+    assert tiny is not None
+    assert 0 < tiny < 1e-30, "20.0 by the wrong order is a tiny number, within the limits"
+    assert found.fitting == (Order.CDAB,)
+
+
+def test_of_equally_good_orders_the_declared_one_comes_first():
+    machine = plant(parameter("a.b", HOLDING, 0), parameter("c.d", INPUT, 0))
+    odd = memory(HOLDING, 0, 1.0001, order=Order.CDAB) | memory(INPUT, 0, 1.0001, order=Order.ABCD)
+    best = verdicts(of_plant(machine, odd))
+    assert best[0].fitting == best[1].fitting
+    assert best[0].order is Order.CDAB
+
+
 def test_registers_without_a_machine_are_read_one_value_behind_the_other():
     read = memory(HOLDING, 0, 1.5) | memory(HOLDING, 2, 2.5) | {(HOLDING, 4): 7, (COIL, 3): 1}
     found = of_memory(read, DataType.FLOAT32)
