@@ -14,7 +14,10 @@ pytestmark = pytest.mark.e2e
 RUN = "recorded"
 PULSES_A_CYCLE = 2
 LEAVES_BESIDE_THE_LOOP = 6
-WIDTH_ERROR_MS_MAX = 20.0
+WIDTH_ERROR_MS_MAX = 100.0
+"""REC-06, of every pulse, also where others use the machine; how good it is on a quiet one is for benchmarks to say."""
+
+WIDTH_ERROR_P50_MS_MAX = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +98,8 @@ def test_every_pulse_was_as_long_at_the_plc_as_the_recipe_says(
     errors.sort()
     record_property("width_error_p50_ms", errors[100])
     record_property("width_error_p99_ms", errors[198])
-    assert errors[198] < WIDTH_ERROR_MS_MAX
+    assert errors[100] < WIDTH_ERROR_P50_MS_MAX
+    assert errors[-1] < WIDTH_ERROR_MS_MAX
 
 
 def test_no_two_valves_were_ever_open_together(system: System) -> None:
