@@ -48,7 +48,7 @@ def executor_pid(system: System, pod: str) -> int:
     return int(done.stdout)
 
 
-@pytest.mark.requirement("INT-12", "SUP-03")
+@pytest.mark.requirement("INT-12")
 @pytest.mark.timeout(300)
 def test_valves_close_within_two_seconds_of_a_sigkill_also_on_the_fifth_in_a_row(
     idle: System,

@@ -46,7 +46,7 @@ def check_nothing_missing(system: Processes, uid: str) -> None:
     assert len(opened) == 2 * CYCLES
 
 
-@pytest.mark.requirement("SUP-03")
+@pytest.mark.requirement("INT-12")
 def test_a_killed_executor_leaves_no_valve_open_five_times_in_a_row(running: Processes):
     uids = []
     took_s = []
@@ -123,6 +123,9 @@ def test_a_lost_plc_ends_the_run_and_waits_for_somebody_to_look(running: Process
     )
     assert status.driver is not None
     assert not status.driver.link.connected
+    assert running.front.plain("/readyz")[0] == 200, "the PLC is a condition, not a failed probe"
+    assert running.logger.plain("/readyz")[0] == 200
+    running.stored(uid)
     running.simulator.start()
     running.operator.wait_for(
         lambda s: s.driver is not None and s.driver.link.connected, within_s=20
