@@ -108,7 +108,7 @@ def long_run(
                 elapsed_s = time.monotonic() - begin
                 if elapsed_s > LONG_COMMAND_TIMEOUT_S_MAX:
                     process.kill()
-                say(f"      … {elapsed_s:.0f} s")
+                say(f"      {log_name} … {elapsed_s:.0f} s")
             except BaseException:
                 process.terminate()
                 raise
