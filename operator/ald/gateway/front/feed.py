@@ -35,10 +35,20 @@ VERSION = 1
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 """Most bytes of bodies in one batch, unless a single body is larger."""
 
+PLANT = "plant-loaded"
+"""The kind of event that says what the scans after it mean."""
+
 PRUNE_ROWS_MAX = 5000
 """Most rows that one call of `prune` removes of each kind, so that storing never waits long for it."""
 
 _Value = TypeVar("_Value", int, str, bytes)
+
+
+class _Tag(msgspec.Struct):
+    kind: str = ""
+
+
+_TAGS = msgspec.msgpack.Decoder(_Tag)
 _KINDS = {EVENT: "event", SCAN: "scan"}
 
 _TABLES = """
@@ -197,7 +207,8 @@ class Feed:
     def prune(self, keep: Keep, wall_ns: int) -> None:
         """Remove what need not stay: old committed records; past the size the oldest committed ones, then scans.
 
-        Events that nobody has committed are never removed.
+        Events that nobody has committed are never removed, and neither is the plant that the oldest scan is of: without
+        it a reader that begins anew, or falls back to an old backup, could read none of what is left.
         """
         committed = self._marks.committed
         old = self._column(
@@ -205,12 +216,13 @@ class Feed:
             " ORDER BY position LIMIT ?) WHERE stored_ns < ?",
             (committed, PRUNE_ROWS_MAX, wall_ns - keep.age_ns),
         )
-        self._drop(old)
+        self._drop(self._without_newest_plant(old))
         excess = self._rows_past(keep.bytes_max)
         surplus = self._column(
             "SELECT position FROM feed WHERE position <= ? ORDER BY position LIMIT ?",
             (committed, excess),
         )
+        surplus = self._without_newest_plant(surplus)
         self._drop(surplus)
         excess -= len(surplus)
         self._drop(
@@ -301,11 +313,27 @@ class Feed:
         pages = (
             self._column("PRAGMA page_count", ())[0] - self._column("PRAGMA freelist_count", ())[0]
         )
-        first = self._column("SELECT position FROM feed ORDER BY position LIMIT 1", ())
-        if not first or pages * page <= bytes_max:
+        if pages * page <= bytes_max:
             return 0
-        rows = self._marks.latest - first[0] + 1
+        # Few rows are left from before the last one that went, so this counts hardly too few, and never too many.
+        rows = max(1, self._marks.latest - self._marks.dropped_to)
         return min(PRUNE_ROWS_MAX, math.ceil((pages * page - bytes_max) / (pages * page / rows)))
+
+    def _without_newest_plant(self, positions: list[int]) -> list[int]:
+        """Return ascending positions that may go, without that of the last plant among them."""
+        if not positions:
+            return positions
+        try:
+            events = self._db.execute(
+                "SELECT position, body FROM feed WHERE kind = ? AND position BETWEEN ? AND ?"
+                " ORDER BY position DESC",
+                (EVENT, positions[0], positions[-1]),
+            )
+            newest = next((position for position, body in events if tag(body) == PLANT), None)
+            events.close()
+        except sqlite3.Error as error:
+            raise self._translated(error) from error
+        return [position for position in positions if position != newest]
 
     def _drop(self, positions: Sequence[int]) -> None:
         if not positions:
@@ -335,6 +363,14 @@ class Feed:
                 " recording goes on by itself, and nothing is lost while the ring has room"
             )
         return StoreError(f"{self._path} does not serve now: {error}")
+
+
+def tag(body: bytes) -> str:
+    """Return what kind of event a body is, or nothing where it is none of any version."""
+    try:
+        return _TAGS.decode(body).kind
+    except msgspec.DecodeError:
+        return ""
 
 
 def _crc(session: str, kind: int, body: bytes) -> int:

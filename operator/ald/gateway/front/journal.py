@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from ald.errors import AldError, CorruptRecordError, PeerError, RefusedError, StoreError
-from ald.gateway.front.feed import Feed, Keep, Marks
+from ald.errors import (
+    AldError,
+    CorruptRecordError,
+    PeerError,
+    PermanentError,
+    RefusedError,
+    StoreError,
+)
+from ald.gateway.front.feed import Feed, Keep, Marks, tag
 from ald.gateway.holder import HeldError, Holder
 from ald.gateway.ring import EVENT, RingReader, RingRecord
 from ald.plant.model import Plant
@@ -39,15 +46,11 @@ PRUNE_INTERVAL_NS = 10_000_000_000
 _Result = TypeVar("_Result")
 
 
-class _Tag(msgspec.Struct):
-    kind: str = ""
-
-
-_TAGS = msgspec.msgpack.Decoder(_Tag)
-
-
 class Drained(msgspec.Struct, frozen=True, kw_only=True):
-    """What one turn did. `marks` is None while the feed is not open; `more`: there may be more in the ring at once."""
+    """What one turn did. `marks` is None while the feed is not open; `more`: there may be more in the ring at once.
+
+    lasting: a person has to do something before the feed can be written; no retry will.
+    """
 
     ok: bool
     message: str
@@ -57,6 +60,7 @@ class Drained(msgspec.Struct, frozen=True, kw_only=True):
     pulses: int = 0
     session: str = ""
     more: bool = False
+    lasting: bool = False
 
 
 class _Seen:
@@ -73,12 +77,8 @@ class _Seen:
                 self.scan = record.payload
 
     def _event(self, record: RingRecord) -> None:
-        try:
-            kind = _TAGS.decode(record.payload).kind
-        except msgspec.DecodeError:
-            # Kept all the same: a journal does not choose. Its reader says what it cannot read.
-            return
-        match kind:
+        # What is no event is kept all the same: a journal does not choose. Its reader says what it cannot read.
+        match tag(record.payload):
             case "plant-loaded":
                 self.notes["plant"] = record.payload
             case "session-started":
@@ -116,7 +116,8 @@ class Worker:
                 feed.prune(self._keep, self._clock.wall_ns())
         except (StoreError, CorruptRecordError, RefusedError, HeldError) as error:
             self._let_go()
-            return Drained(ok=False, message=str(error))
+            lasting = isinstance(error, PermanentError)
+            return Drained(ok=False, message=str(error), lasting=lasting)
         return drained
 
     def read(self, after: int, records_max: int) -> FeedBatch:
@@ -213,7 +214,10 @@ class Journal:
                         await ending.wait()
 
     async def drain(self, patience_s: float) -> None:
-        """Go on until the driver's session has ended and the ring is empty, or for `patience_s`."""
+        """Go on until the driver's session has ended and the ring is empty, or for `patience_s`.
+
+        With a journal that only a person can mend there is nothing to wait for.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 while await self._unfinished():
@@ -222,7 +226,7 @@ class Journal:
     async def _unfinished(self) -> bool:
         """Take over what is there; wait a little and return True while more is to come."""
         drained = await self.turn()
-        if not drained.more and drained.ok and not self.session:
+        if drained.lasting or (not drained.more and drained.ok and not self.session):
             return False
         await asyncio.sleep(IDLE_S)
         return True

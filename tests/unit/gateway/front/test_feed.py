@@ -10,7 +10,7 @@ from ald.errors import CorruptRecordError, RefusedError, StoreError
 from ald.gateway.front import feed as feed_module
 from ald.gateway.front.feed import Feed, Keep
 from fixtures.plants import small_plant
-from fixtures.records import records, scans
+from fixtures.records import plant_loaded, pulse_done, records, scans
 
 OWNER = small_plant().identity
 HOUR_NS = 3_600_000_000_000
@@ -176,6 +176,47 @@ def test_past_the_size_committed_records_go_first_then_scans_and_events_never(fe
     assert kept_scans[0] > 51
     assert left.dropped_to == feed.marks.dropped_to == kept_scans[0] - 1
     assert feed.marks.lost == kept_scans[0] - 201 + 50
+
+
+def kept(feed):
+    return [(r.position, r.kind) for r in feed.read(0, 5000).records]
+
+
+def test_the_plant_of_the_oldest_scan_left_stays_for_readers_that_begin_anew(feed):
+    plant = plant_loaded(small_plant())
+    feed.store("ring", records(plant, pulse_done(), plant, pulse_done()), {}, 0)
+    feed.store("ring", scans(6, first=5), {}, 0)
+    feed.store("ring", records(plant, first=11), {}, 0)
+    feed.commit(feed.marks.feed, 8)
+    feed.prune(ALL, 25 * HOUR_NS)
+    feed.prune(ALL, 26 * HOUR_NS)
+    assert kept(feed) == [(3, "event"), (9, "scan"), (10, "scan"), (11, "event")]
+    assert (feed.marks.dropped_to, feed.marks.lost) == (8, 0)
+    feed.commit(feed.marks.feed, 11)
+    feed.prune(ALL, 27 * HOUR_NS)
+    assert kept(feed) == [(11, "event")]
+
+
+def test_the_plant_that_stays_does_not_make_the_others_look_small(feed):
+    feed.store("ring", records(plant_loaded(small_plant())), {}, 0)
+    feed.store("ring", scans(2000, first=2, size=10), {}, 0)
+    feed.commit(feed.marks.feed, 2001)
+    feed.prune(ALL, 25 * HOUR_NS)
+    feed.store("ring", scans(200, first=2002, size=2000), {}, 25 * HOUR_NS)
+    # A seventh of what is left is too much; by the positions, 2002 records would seem to share the room.
+    feed.prune(Keep(age_ns=24 * HOUR_NS, bytes_max=400_000), 25 * HOUR_NS)
+    assert 120 < len(positions(feed)) < 201
+
+
+def test_past_the_size_the_plant_stays_too(feed):
+    feed.store("ring", records(plant_loaded(small_plant())), {}, 0)
+    feed.store("ring", scans(200, first=2, size=2000), {}, 0)
+    feed.commit(feed.marks.feed, 201)
+    for _ in range(5):
+        feed.prune(Keep(age_ns=24 * HOUR_NS, bytes_max=100_000), 0)
+    left = kept(feed)
+    assert left[0] == (1, "event")
+    assert 1 < len(left) < 100
 
 
 def test_uncommitted_events_stay_even_past_the_size(feed):

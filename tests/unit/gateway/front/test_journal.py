@@ -211,3 +211,13 @@ async def test_the_farewell_waits_for_the_last_record_of_the_session(worker, rin
         await farewell
     assert journal.session == ""
     await journal.close()
+
+
+async def test_the_farewell_does_not_wait_for_a_journal_that_only_a_person_can_mend(
+    worker, settings
+):
+    settings.feed.write_bytes(b"no database" * 1000)
+    journal = Journal(worker, Board(SystemClock()), print)
+    async with asyncio.timeout(20):
+        await journal.drain(30)
+    await journal.close()
