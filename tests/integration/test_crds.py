@@ -206,6 +206,7 @@ STATUSES = {
             "stepsDone": 12,
             "stepsTotal": 406,
             "percent": 3,
+            "progress": "3 %",
             "startedAt": NOW,
             "endedAt": NOW,
             "estimatedEnd": NOW,
@@ -292,8 +293,8 @@ def test_one_command_shows_everything_like_a_status_board(resources):
         ),
         ("NAME VALID REASON AGE DESCRIPTION", "recipe.ald.dev/al2o3-demo True Accepted"),
         (
-            "NAME MACHINE RECIPE STATUS STEP PROGRESS ENDS AGE",
-            f"reciperun.ald.dev/al2o3-demo-0001 demo-reactor al2o3-demo Running deposit/tma 3 {NOW}",
+            "NAME MACHINE RECIPE STATUS STEP CYCLE PROGRESS ENDS AGE MESSAGE",
+            f"reciperun.ald.dev/al2o3-demo-0001 demo-reactor al2o3-demo Running deposit/tma 3/100 3 % {NOW}",
         ),
         (
             "NAME MACHINE VERB STATUS AGE MESSAGE",

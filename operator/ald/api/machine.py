@@ -302,7 +302,7 @@ class Machine(Model):
     spec: MachineSpec = Field(description="What the machine is and what it may do.")
 
 
-MachineConditionType = Literal["Ready", "Configured", "Connected", "PLCWatchdog"]
+MachineConditionType = Literal["Ready", "Configured", "UpdatePending", "Connected", "PLCWatchdog"]
 MachineReason = Literal[
     "Aborted",
     "Accepted",
@@ -318,8 +318,10 @@ MachineReason = Literal[
     "Pending",
     "Ready",
     "RecordingFailed",
+    "Replacing",
     "Stopped",
     "Terminating",
+    "UpToDate",
     "WaitingForPredecessor",
     "WaitingForRun",
 ]

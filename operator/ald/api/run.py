@@ -157,6 +157,7 @@ class RecipeRunStatus(Model):
     steps_done: Integer = Field(0, ge=0, description="Leaf steps done.")
     steps_total: Integer = Field(0, ge=0, description="Leaf steps in all, loops multiplied out.")
     percent: Annotated[int, Field(ge=0, le=100)] = Field(0, description="Leaf steps done, percent.")
+    progress: str = Field("", max_length=10, description="The same for people: 29 %.")
     started_at: Timestamp | None = Field(None, description="When the first step began.")
     ended_at: Timestamp | None = Field(None, description="When the run ended.")
     estimated_end: Timestamp | None = Field(None, description="When the run should end.")

@@ -50,11 +50,7 @@ def decide_recipe(recipe: Document, judged: Judged, *, now: str) -> Document:
     """Return the status of a recipe; `now` is an RFC 3339 time."""
     valid = judged.reason == "Accepted"
     if valid:
-        good = [each.machine for each in judged.verdicts if each.reason == "Accepted"]
-        where = (
-            f"Runs on {', '.join(good)}." if good else "Runs on no machine of its namespace yet."
-        )
-        message = f"Valid. {where}" if judged.verdicts else "Valid."
+        message = f"Valid. {_where(judged.verdicts)}".rstrip()
     else:
         message = listed(judged.violations, 10)
     fact = Fact(
@@ -71,6 +67,19 @@ def decide_recipe(recipe: Document, judged: Judged, *, now: str) -> Document:
     if judged.verdicts:
         status["machines"] = [_machine(each) for each in judged.verdicts]
     return status
+
+
+def _where(verdicts: tuple[Verdict, ...]) -> str:
+    """Return where a recipe runs; where it runs nowhere, why not on the first machine."""
+    good = [each.machine for each in verdicts if each.reason == "Accepted"]
+    if good:
+        return f"Runs on {', '.join(good)}."
+    if not verdicts:
+        return ""
+    first = verdicts[0]
+    more = " See status.machines for the others." if len(verdicts) > 1 else ""
+    why = _message(first).rstrip(".")
+    return f"Runs on no machine of its namespace yet; on {first.machine}: {why}.{more}"
 
 
 def _machine(verdict: Verdict) -> Document:

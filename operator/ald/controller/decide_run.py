@@ -29,11 +29,11 @@ MISSING_S_MAX = 120.0
 LOST_S_MAX = 20.0
 """How long a gateway that answers may not know a run that it took, before the run is given up."""
 
-VOLATILE = frozenset({"iterations", "stepsDone", "percent", "estimatedEnd", "pulses"})
+VOLATILE = frozenset({"iterations", "stepsDone", "percent", "progress", "estimatedEnd", "pulses"})
 """Fields of the status that move all the time; a change of any other is worth an early write."""
 
 _CARRIED = (
-    "step", "iterations", "stepsDone", "stepsTotal", "percent", "startedAt", "programDigest",
+    "step", "iterations", "stepsDone", "stepsTotal", "percent", "progress", "startedAt", "programDigest",
     "gatewaySession", "pulses",
 )  # fmt: skip
 
@@ -248,13 +248,14 @@ def obstacle_to_a_run(situation: Situation) -> str:
 
 def _progress(facts: RunFacts, progress: RunProgress) -> Document:
     driver = facts.situation.reach.driver
-    total = max(progress.leaves_total, 1)
+    percent = min(100, progress.leaves_done * 100 // max(progress.leaves_total, 1))
     details: Document = {
         "step": progress.step[:400],
         "iterations": " ".join(f"{at}/{count}" for at, count in progress.iterations)[:100],
         "stepsDone": progress.leaves_done,
         "stepsTotal": progress.leaves_total,
-        "percent": min(100, progress.leaves_done * 100 // total),
+        "percent": percent,
+        "progress": f"{percent} %",
         "programDigest": progress.program_digest,
         # The session that took it: after a restart of the gateway another one tells of its end.
         "gatewaySession": facts.run.get("status", {}).get("gatewaySession")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable
 from typing import Protocol
@@ -132,8 +133,19 @@ class HttpsGateway:
         except aiohttp.ClientSSLError as error:
             raise RefusedError(IDENTITY_REFUSED, f"no trust between us and it: {error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            what = str(error) or type(error).__name__
-            raise PeerError(f"{self._url} does not answer: {what}") from error
+            raise PeerError(f"{self._url} does not answer: {_plain(error)}") from error
+
+
+def _plain(error: Exception) -> str:
+    """Return what went wrong without what only says how we went about it."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name is not known; the Service may be missing, or cluster DNS away"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        cause = error.os_error
+        return os.strerror(cause.errno) if cause.errno else str(cause)
+    return str(error) or (
+        "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+    )
 
 
 def _parsed(status: int, data: bytes) -> GatewayStatus:

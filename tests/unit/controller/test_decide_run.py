@@ -165,6 +165,7 @@ def test_progress_is_mirrored():
     assert status["step"] == "deposit/tma"
     assert status["iterations"] == "1/100"
     assert (status["stepsDone"], status["stepsTotal"], status["percent"]) == (203, 406, 50)
+    assert status["progress"] == "50 %"
     assert status["gatewaySession"] == "session-1"
     assert status["pulses"] == {"count": 5, "worstErrorMs": -0.002}
     assert "endedAt" not in status

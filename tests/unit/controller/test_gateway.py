@@ -1,7 +1,12 @@
+import errno
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
 import msgspec
 import pytest
 
-from ald.controller.gateway import _parsed
+from ald.controller.gateway import _parsed, _plain
 from ald.errors import PeerError, RefusedError
 from ald.wire import ErrorReply
 from fixtures.played_gateway import gateway_status
@@ -42,3 +47,25 @@ def test_an_answer_that_cannot_be_read_is_no_status(data):
 def test_another_version_of_the_protocol_is_refused_by_name():
     with pytest.raises(PeerError, match="protocol 99"):
         _parsed(200, body(gateway_status(None, protocol=99)))
+
+
+KEY: Any = SimpleNamespace(host="gateway.example", port=8443, ssl=True, is_ssl=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            aiohttp.ClientConnectorError(
+                KEY, OSError(errno.ECONNREFUSED, "Connect call failed ('10.96.162.62', 8443)")
+            ),
+            "Connection refused",
+        ),
+        (aiohttp.ClientConnectorDNSError(KEY, OSError(-2, "x")), "its name is not known; "),
+        (TimeoutError(), "no answer in time"),
+        (aiohttp.ServerDisconnectedError(), "Server disconnected"),
+    ],
+)
+def test_a_gateway_that_does_not_answer_is_told_in_plain_words(error, said):
+    assert _plain(error).startswith(said)
+    assert "ssl" not in _plain(error)

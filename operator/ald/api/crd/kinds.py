@@ -90,10 +90,11 @@ KINDS = (
             Column(name="Recipe", path=".spec.recipeRef.name"),
             Column(name="Status", path=_condition("Succeeded", "reason")),
             Column(name="Step", path=".status.step"),
-            Column(name="Progress", path=".status.percent", type="integer"),
+            Column(name="Cycle", path=".status.iterations"),
+            Column(name="Progress", path=".status.progress"),
             Column(name="Ends", path=".status.estimatedEnd"),
             _AGE,
-            Column(name="Message", path=".status.message", wide=True),
+            _MESSAGE,
         ),
     ),
     Kind(
