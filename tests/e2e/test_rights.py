@@ -22,6 +22,7 @@ def may(system: System, account: str, verb: str, resource: str, namespace: str =
         ("list", "machines.ald.dev"),
         ("patch", "reciperuns.ald.dev/status"),
         ("create", "deployments.apps"),
+        ("patch", "poddisruptionbudgets.policy"),
         ("get", "secrets/ald-ca"),
     ],
 )

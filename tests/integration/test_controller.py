@@ -306,7 +306,7 @@ def test_a_recipe_is_judged_for_each_machine_of_its_namespace(operator):
     apply(operator, example(RECIPE))
     status = operator.wait_for("recipe", "al2o3-demo", "Valid", "Accepted")
     assert "machines" not in status
-    apply(operator, example(MACHINE))
+    ready(operator)
     eventually(
         lambda: "machines" in operator.resources.read("recipe", "al2o3-demo")["status"], within_s=10
     )

@@ -7,7 +7,7 @@ import asyncio
 import kopf
 from aiohttp import web
 
-from ald.controller import handlers
+from ald.controller import handlers, manifests
 from ald.controller.apply import ACTION, MACHINE, RECIPE, RUN, KubernetesCluster, connect
 from ald.controller.compiler import Compiler
 from ald.controller.gateway import Gateway, HttpsGateway
@@ -35,6 +35,10 @@ async def run(settings: Settings) -> None:
         InvalidInputError: a setting is wrong.
         PeerError: no way to an API server is configured.
     """
+    resources = gateway_resources(settings)
+    # Said now, and not by every machine later.
+    manifests.feed_bytes(settings)
+    manifests.run_bytes(resources.driver)
     metrics, clock, announcer = Metrics(), SystemClock(), handlers.KopfAnnouncer()
     cluster = await connect()
     try:
@@ -43,7 +47,7 @@ async def run(settings: Settings) -> None:
         keeper = Keeper(cluster, settings, clock)
         parts = Parts(
             settings=settings,
-            resources=gateway_resources(settings),
+            resources=resources,
             cluster=cluster,
             world=World(),
             compiler=Compiler(settings.installation),

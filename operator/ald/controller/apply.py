@@ -48,11 +48,13 @@ SECRET = Kind("v1", "Secret", "secrets")
 SERVICE = Kind("v1", "Service", "services")
 VOLUME_CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
+DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 KINDS = {
     (kind.api_version, kind.kind): kind
     for kind in (
-        MACHINE, RECIPE, RUN, ACTION, SECRET, SERVICE, VOLUME_CLAIM, DEPLOYMENT, LEASE,
+        MACHINE, RECIPE, RUN, ACTION, SECRET, SERVICE, VOLUME_CLAIM, DEPLOYMENT,
+        DISRUPTION_BUDGET, LEASE,
     )
 }  # fmt: skip
 

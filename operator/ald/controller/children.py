@@ -18,7 +18,7 @@ RESYNC_INTERVAL_NS = 300_000_000_000
 
 
 class Children:
-    """Claim, Service, Secret and Deployment of the machine `key`."""
+    """Claim, Service, Secret, Deployment and disruption budget of the machine `key`."""
 
     def __init__(self, key: Key, parts: Parts) -> None:
         self._key = key
@@ -26,6 +26,7 @@ class Children:
         self._applied = ""
         self._applied_ns = 0
         self._certificate_ns = 0
+        self._budget_applied: bool | None = None
         self.template_waits = False
         self.due_ns = 0
 
@@ -33,11 +34,11 @@ class Children:
         """Apply everything in the next pass: something of it has been changed or deleted."""
         self._applied = ""
 
-    async def reconcile(self, machine: Document, *, may_restart: bool) -> None:
+    async def reconcile(self, machine: Document, *, is_busy: bool) -> None:
         """Bring everything up to date; sets `due_ns`, when to look again.
 
-        A new pod template waits until `may_restart`, since it ends the gateway that runs; `template_waits` says so, and
-        stays until the pods of the old one are gone.
+        While a run `is_busy`, a new pod template waits, since it ends the gateway that runs; `template_waits` says so, and
+        stays until the pods of the old one are gone. No drain of the node ends that gateway either.
 
         Raises:
             PeerError, RefusedError: as the cluster says; the next pass tries again.
@@ -49,14 +50,18 @@ class Children:
         wanted = manifests.digest(deployment)
         waits = self.template_waits
         is_old = now_ns - self._applied_ns >= RESYNC_INTERVAL_NS
-        if self._applied != wanted or is_old or (waits and may_restart):
+        is_changed = self._applied != wanted
+        if is_changed or is_old or (waits and not is_busy):
             for document in (
                 manifests.volume_claim(owner, self._parts.settings),
                 manifests.service(owner),
             ):
                 await self._parts.cluster.apply(document)
-            await self._deployment(deployment, may_restart=may_restart)
+            await self._deployment(deployment, may_restart=not is_busy)
             self._applied, self._applied_ns = wanted, now_ns
+        if is_changed or is_old or self._budget_applied != is_busy:
+            await self._parts.cluster.apply(manifests.disruption_budget(owner, is_busy=is_busy))
+            self._budget_applied = is_busy
         self.due_ns = min(self._applied_ns + RESYNC_INTERVAL_NS, self._certificate_ns)
 
     async def _certificate(self, owner: Owner) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from ald.controller.apply import Document
 from ald.controller.conditions import Fact, bounded, conditions, listed, rfc3339
+from ald.controller.drain import PATIENCE_S, SILENT_PATIENCE_S
 from ald.controller.views import BUSY, Situation
 from ald.controller.world import generation, is_deleting
 from ald.plant.model import Mode, Plant
@@ -35,7 +36,13 @@ def decide_machine(situation: Situation, *, now: str) -> MachineDecision:
     machine = situation.machine
     assert machine is not None, "only a Machine that exists has a status"
     old = machine.get("status", {})
-    facts = (_ready(situation), _configured(situation), _connected(situation), _watchdog(situation))
+    facts = (
+        _ready(situation),
+        _configured(situation),
+        _update(situation),
+        _connected(situation),
+        _watchdog(situation),
+    )
     status: Document = {
         "observedGeneration": generation(machine),
         "state": old.get("state", MachineState.STOPPED.value),
@@ -93,6 +100,8 @@ def _ready(situation: Situation) -> Fact:
         return Fact(type="Ready", status="True", reason="Observing", message=message)
     active = situation.reach.active_run
     message = f"Running {active.run.name}." if active else "Ready for a run."
+    if active is not None and active.held:
+        message = f"Run {active.run.name} is held: {_sentence(active.held)}"
     return Fact(type="Ready", status="True", reason="Ready", message=message)
 
 
@@ -101,7 +110,7 @@ def _obstacles(situation: Situation) -> list[tuple[str, str, str]]:
     reach, driver = situation.reach, situation.reach.driver
     deleting = situation.machine is not None and is_deleting(situation.machine)
     found = [
-        ("False", "Terminating" if deleting else "", "Being deleted; waits for its run to end."),
+        ("False", "Terminating" if deleting else "", _terminating(situation)),
         (
             "False",
             "InvalidSpec" if situation.violations else "",
@@ -168,14 +177,35 @@ def _configured(situation: Situation) -> Fact:
     elif not situation.is_current:
         status, reason = "False", "Pending"
         message = _sentence(situation.push_problem or "being handed to the gateway")
-    elif situation.template_waits:
-        status, reason = "False", "WaitingForRun"
-        message = (
-            "A new version of the gateway waits for a run to end, or for the old one to be gone."
-        )
     else:
         status, reason, message = "True", "Accepted", "The gateway works from this spec."
     return Fact(type="Configured", status=status, reason=reason, message=message)
+
+
+def _update(situation: Situation) -> Fact:
+    """Whether the gateway itself is to be replaced: by an upgrade, or by other resources or storage."""
+    active = situation.reach.active_run
+    if not situation.template_waits:
+        status, reason, message = "False", "UpToDate", "The gateway is of this operator's version."
+    elif active is not None:
+        status, reason = "True", "WaitingForRun"
+        message = f"A new version of the gateway waits for run {active.run.name} to end."
+    else:
+        status, reason = "True", "Replacing"
+        message = "A new version of the gateway takes over once the old one is gone."
+    return Fact(type="UpdatePending", status=status, reason=reason, message=message)
+
+
+def _terminating(situation: Situation) -> str:
+    active = situation.reach.active_run
+    if active is not None:
+        return f"Being deleted; waits for run {active.run.name} to end."
+    if situation.undrained is None:
+        what, bound = "the gateway says what it has recorded", f"for {SILENT_PATIENCE_S:.0f} s"
+    else:
+        what = f"{situation.undrained} records are in the history"
+        bound = f"for {PATIENCE_S:.0f} s without progress"
+    return f"Being deleted; waits until {what}, at most {bound}."
 
 
 def _connected(situation: Situation) -> Fact:
@@ -224,4 +254,6 @@ def _aborted(driver: DriverStatus) -> str:
 def _sentence(text: str) -> str:
     """Return a message with a capital letter and a full stop."""
     text = text.strip()
+    if "://" in text.split(" ", 1)[0]:
+        text = f"The gateway at {text}"
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

@@ -12,6 +12,7 @@ from ald.controller.apply import MACHINE, RUN, Document
 from ald.controller.children import Children
 from ald.controller.conditions import rfc3339
 from ald.controller.decide_machine import VOLATILE, decide_machine
+from ald.controller.drain import LOOK_INTERVAL_NS, Drain
 from ald.controller.link import Link
 from ald.controller.names import Key
 from ald.controller.pace import Written
@@ -45,8 +46,10 @@ class Machine:
         self._written: Written | None = None
         self._written_for = ""
         self._push_problem = ""
+        self._drain: Drain | None = None
         self._retries = {
-            step: Retry(parts.clock) for step in ("children", "push", "runs", "actions", "status")
+            step: Retry(parts.clock)
+            for step in ("children", "push", "runs", "actions", "status", "drain")
         }
         self._due_ns: list[int] = []
         self._reachable = parts.metrics.gateways_reachable.labels(key.namespace, key.name)
@@ -116,6 +119,8 @@ class Machine:
             steps["runs"] = self._reconcile_runs
             steps["actions"] = self._reconcile_actions
             steps["status"] = self._report
+            if machine is not None and is_deleting(machine):
+                steps["drain"] = lambda: self._let_go(machine)
         done = [await self._try(step, act) for step, act in steps.items()]
         self._open.set(len(self._parts.world.of_machine(RUN, self._key)))
         outcome = "done" if all(done) else "error"
@@ -143,7 +148,10 @@ class Machine:
     async def _reconcile_children(self, machine: Document) -> None:
         if is_deleting(machine):
             return
-        await self._children.reconcile(machine, may_restart=not self._runs.has_active)
+        self._drain = None
+        # Before there is a gateway that could record anything.
+        await self._parts.set_finalizer(machine, names.MACHINE_FINALIZER, present=True)
+        await self._children.reconcile(machine, is_busy=self._runs.has_active)
         self._due_ns.append(self._children.due_ns)
 
     async def _push(self, machine: Document) -> None:
@@ -165,11 +173,32 @@ class Machine:
         machine = self._parts.world.find(MACHINE, self._key)
         await self._runs.reconcile(await self._situation(machine))
         self._due_ns.append(self._runs.due_ns)
-        machine = self._parts.world.find(MACHINE, self._key)
-        if machine is None or names.MACHINE_FINALIZER not in finalizers(machine):
+
+    async def _let_go(self, machine: Document) -> None:
+        """Let a Machine that is being deleted go once no run is active and the history has its records.
+
+        Everything of its gateway goes with it, the volume with the journal too.
+        """
+        if self._runs.has_active or names.MACHINE_FINALIZER not in finalizers(machine):
             return
-        if not self._runs.has_active and (is_deleting(machine) or self._runs.is_empty):
-            await self._parts.set_finalizer(machine, names.MACHINE_FINALIZER, present=False)
+        drain = self._drain = self._drain or Drain(self._parts.clock)
+        try:
+            # What is committed changes too often for long polls to tell of it.
+            drain.see(await self._link.gateway.status(seen=0, wait_s=0))
+        except (PeerError, RefusedError) as error:
+            log.info("drain_not_seen", machine=self._key.name, error=str(error))
+            drain.see(None)
+        if not drain.is_drained and not drain.is_given_up:
+            self._due_ns.append(self._parts.clock.monotonic_ns() + LOOK_INTERVAL_NS)
+            return
+        if not drain.is_drained:
+            log.warning(
+                "machine_goes_undrained",
+                machine=self._key.name,
+                records=drain.left,
+                reason="the logger takes no records" if drain.left else "the gateway is silent",
+            )
+        await self._parts.set_finalizer(machine, names.MACHINE_FINALIZER, present=False)
 
     async def _reconcile_actions(self) -> None:
         machine = self._parts.world.find(MACHINE, self._key)
@@ -213,4 +242,5 @@ class Machine:
             reach=self._link.reach,
             push_problem=self._push_problem,
             template_waits=self._children.template_waits,
+            undrained=self._drain.left if self._drain else None,
         )

@@ -1,4 +1,4 @@
-"""The objects of one machine's gateway, built whole: volume claim, certificate, service, deployment. Pure."""
+"""The objects of one machine's gateway, built whole: volume claim, certificate, service, deployment, budget. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 from ald.controller import names
 from ald.controller.apply import Document
 from ald.controller.names import Key
+from ald.controller.quantity import bytes_of
 from ald.controller.settings import ContainerResources, GatewayResources, Settings
 
 USER_ID = 65532
@@ -19,6 +20,18 @@ PLAIN_PORT = 8080
 RUN_DIRECTORY = "/run/ald"
 STATE_DIRECTORY = "/var/lib/ald"
 TLS_DIRECTORY = "/etc/ald/tls"
+
+FEED_SHARE = 0.75
+"""Of the volume for the journal: its write-ahead log, the other files and the file system itself need the rest."""
+
+FEED_BYTES_MIN = 1_000_000
+"""The least that the front takes."""
+
+RUN_SHARE = 0.75
+"""Of the driver's memory for the volume that it shares with the front, since what it writes there counts as its own."""
+
+RUN_BYTES_MAX = 384 * 1024**2
+"""Room for the largest ring and what lies beside it."""
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +65,18 @@ def service(owner: Owner) -> Document:
                 _port("https", HTTPS_PORT),
                 _port("plain", PLAIN_PORT),
             ],
+        }
+    }
+
+
+def disruption_budget(owner: Owner, *, is_busy: bool) -> Document:
+    """Return the budget by which the drain of a node waits for the end of a run, and for nothing else."""
+    machine = owner.key.name
+    base = _object("policy/v1", "PodDisruptionBudget", owner, names.gateway_name(machine))
+    return base | {
+        "spec": {
+            "maxUnavailable": 0 if is_busy else 1,
+            "selector": {"matchLabels": _selector(machine)},
         }
     }
 
@@ -100,6 +125,29 @@ def digest(document: Document) -> str:
     return hashlib.sha256(msgspec.json.encode(document, order="deterministic")).hexdigest()[:16]
 
 
+def feed_bytes(settings: Settings) -> int:
+    """Return the size that the journal is kept below, so that it never fills its volume.
+
+    Raises:
+        InvalidInputError: the size of the volume is no quantity.
+    """
+    size = bytes_of(settings.gateway_storage_size, "ALD_GATEWAY_STORAGE_SIZE")
+    return max(FEED_BYTES_MIN, int(size * FEED_SHARE))
+
+
+def run_bytes(driver: ContainerResources) -> int:
+    """Return the size of the volume in memory, so that a large ring is refused instead of ending the driver.
+
+    Raises:
+        InvalidInputError: the memory limit is no quantity.
+    """
+    limit = driver.limits.get("memory")
+    if limit is None:
+        return RUN_BYTES_MAX
+    memory = bytes_of(str(limit), "ALD_GATEWAY_RESOURCES.driver.limits.memory")
+    return min(RUN_BYTES_MAX, int(memory * RUN_SHARE))
+
+
 def _template(owner: Owner, settings: Settings, resources: GatewayResources) -> Document:
     machine = owner.key.name
     pod: Document = {
@@ -119,7 +167,10 @@ def _template(owner: Owner, settings: Settings, resources: GatewayResources) -> 
             _front(owner, settings, resources.front),
         ],
         "volumes": [
-            {"name": "run", "emptyDir": {"medium": "Memory"}},
+            {
+                "name": "run",
+                "emptyDir": {"medium": "Memory", "sizeLimit": str(run_bytes(resources.driver))},
+            },
             {
                 "name": "state",
                 "persistentVolumeClaim": {"claimName": names.gateway_name(machine)},
@@ -150,7 +201,10 @@ def _driver(owner: Owner, settings: Settings, resources: ContainerResources) -> 
 def _front(owner: Owner, settings: Settings, resources: ContainerResources) -> Document:
     base = _container("front", owner, settings, resources)
     base["env"] = base["env"] + _environment(
-        ALD_TLS_DIR=TLS_DIRECTORY, ALD_HTTPS_PORT=str(HTTPS_PORT), ALD_PLAIN_PORT=str(PLAIN_PORT)
+        ALD_TLS_DIR=TLS_DIRECTORY,
+        ALD_HTTPS_PORT=str(HTTPS_PORT),
+        ALD_PLAIN_PORT=str(PLAIN_PORT),
+        ALD_FEED_BYTES_MAX=str(feed_bytes(settings)),
     )
     base["volumeMounts"].append({"name": "tls", "mountPath": TLS_DIRECTORY, "readOnly": True})
     return base | {

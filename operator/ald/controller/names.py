@@ -12,7 +12,7 @@ RUN_FINALIZER = "ald.dev/active-run"
 """On a RecipeRun that a gateway has: deleting it becomes an Abort, and it stays until the run has ended."""
 
 MACHINE_FINALIZER = "ald.dev/machine-in-use"
-"""On a Machine whose gateway has a run: it stays until the run has ended."""
+"""On every Machine that has a gateway: it stays until its run has ended and the history has its records."""
 
 AUTHORITY_SECRET = "ald-ca"  # noqa: S105 -- the name of a Secret, not a secret
 OPERATOR_SECRET = "ald-operator-tls"  # noqa: S105 -- the name of a Secret, not a secret

@@ -26,8 +26,8 @@ ANYWAY = "To uninstall without this check: helm uninstall --no-hooks."
 
 
 STAY = (
-    "These Machines are still there. Until they are deleted, their gateways go on scanning without an"
-    " operator:"
+    "These Machines are still there. Their gateways go on scanning without an operator; to delete them"
+    " then, install it again, because it is the operator that lets a deleted Machine go:"
 )
 HINT = (
     "Wait for them, or abort them with"

@@ -71,8 +71,15 @@ CASES = {
         s.situation(s.idle(**RUNNING, **OTHER_PLANT)), "Configured", "False", "WaitingForRun",
     ),
     "template waits": (
-        s.situation(template_waits=True), "Configured", "False", "WaitingForRun",
+        s.situation(s.idle(**RUNNING), template_waits=True), "UpdatePending", "True", "WaitingForRun",
     ),
+    "configured while the template waits": (
+        s.situation(template_waits=True), "Configured", "True", "Accepted",
+    ),
+    "template rolls out": (
+        s.situation(template_waits=True), "UpdatePending", "True", "Replacing",
+    ),
+    "up to date": (s.situation(), "UpdatePending", "False", "UpToDate"),
     "invalid spec": (
         s.situation(plant=None, violations=(WRONG,)), "Configured", "False", "InvalidSpec",
     ),

@@ -5,11 +5,13 @@ import pytest
 
 from ald.controller import names
 from ald.controller.apply import DEPLOYMENT
+from ald.controller.drain import PATIENCE_S
 from ald.controller.machine import Machine
 from ald.controller.manifests import template_digest
 from ald.controller.names import Key
 from ald.errors import RefusedError
 from ald.records.event import MachineState, RunOutcome
+from fixtures.played_gateway import gateway_status
 from unit.controller import situations as s
 from unit.controller.operators import MACHINE_KEY, Bench, LoopClock
 
@@ -32,6 +34,17 @@ class Case:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
+    def finalizers(self):
+        return self.bench.read("Machine", "demo-reactor")["metadata"]["finalizers"]
+
+    def budget(self):
+        return self.bench.read("PodDisruptionBudget", CHILD)["spec"]["maxUnavailable"]
+
+    def delete(self):
+        now = self.bench.read("Machine", "demo-reactor")
+        self.bench.put(s.edited(now, "metadata.deletionTimestamp", s.NOW))
+        self.machine.look()
+
     def condition(self, wanted):
         found = self.bench.read("Machine", "demo-reactor")["status"]["conditions"]
         return next(each for each in found if each["type"] == wanted)
@@ -50,7 +63,7 @@ async def test_a_machine_gets_its_objects_its_plant_and_a_status(ready):
     ready.bench.gateway.driver = s.idle(plant_digest="", plant_confirmed=False)
     async with ready.served():
         await asyncio.sleep(3)
-        for kind in ("PersistentVolumeClaim", "Service", "Deployment"):
+        for kind in ("PersistentVolumeClaim", "Service", "Deployment", "PodDisruptionBudget"):
             assert ready.bench.read(kind, CHILD)
         assert ready.bench.read("Secret", f"{CHILD}-tls")
         assert len(ready.bench.gateway.sent("push")) == 1
@@ -98,13 +111,60 @@ async def test_a_new_pod_template_waits_for_the_run_to_end(ready):
     async with ready.served():
         await asyncio.sleep(3)
         assert template_digest(ready.bench.read("Deployment", CHILD)) == "x"
-        assert ready.condition("Configured")["reason"] == "WaitingForRun"
+        assert ready.condition("UpdatePending")["reason"] == "WaitingForRun"
+        assert ready.condition("Configured")["reason"] == "Accepted"
+        assert ready.budget() == 0
         ended = s.progress_of(outcome=RunOutcome.COMPLETED)
         ready.bench.gateway.change(run=ended, state=MachineState.IDLE)
         await asyncio.sleep(5)
         found = await ready.bench.cluster.get(DEPLOYMENT, Key(s.SPACE, CHILD))
         assert template_digest(found) == template_digest(old)
-        assert ready.condition("Configured")["reason"] == "Accepted"
+        assert ready.condition("UpdatePending")["reason"] == "UpToDate"
+        assert ready.budget() == 1
+
+
+async def test_a_deleted_machine_stays_until_the_history_has_what_its_gateway_recorded(ready):
+    gateway = ready.bench.gateway
+    async with ready.served():
+        await asyncio.sleep(3)
+        assert ready.finalizers() == [names.MACHINE_FINALIZER]
+        gateway.answer = gateway_status(s.idle(), feed_position=500, feed_committed=100)
+        ready.delete()
+        await asyncio.sleep(30)
+        assert ready.finalizers() == [names.MACHINE_FINALIZER]
+        assert "400 records" in ready.condition("Ready")["message"]
+        gateway.answer = gateway_status(s.idle(), feed_position=900, feed_committed=500)
+        await asyncio.sleep(2)
+        assert ready.finalizers() == []
+
+
+async def test_a_deleted_machine_without_a_logger_is_let_go_after_a_while(ready):
+    async with ready.served():
+        await asyncio.sleep(3)
+        answer = gateway_status(s.idle(), feed_position=500, feed_committed=100)
+        ready.bench.gateway.answer = answer
+        ready.delete()
+        await asyncio.sleep(PATIENCE_S - 2)
+        assert ready.finalizers() == [names.MACHINE_FINALIZER]
+        await asyncio.sleep(4)
+        assert ready.finalizers() == []
+
+
+async def test_a_machine_made_again_under_its_name_is_drained_anew(ready):
+    async with ready.served():
+        await asyncio.sleep(3)
+        ready.bench.put(s.RECIPE, s.edited(s.RUN, "spec.action", "Run"))
+        ready.delete()
+        await asyncio.sleep(3)
+        assert ready.finalizers() == []
+        ready.bench.put(s.edited(s.MACHINE, "metadata.uid", "another"))
+        ready.machine.look()
+        await asyncio.sleep(3)
+        answer = gateway_status(s.idle(), feed_position=500, feed_committed=100)
+        ready.bench.gateway.answer = answer
+        ready.delete()
+        await asyncio.sleep(3)
+        assert ready.finalizers() == [names.MACHINE_FINALIZER]
 
 
 async def test_a_task_ends_when_nothing_of_its_machine_is_left(ready):

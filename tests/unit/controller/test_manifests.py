@@ -1,11 +1,17 @@
 import base64
 
+import msgspec
 import pytest
 
 from ald.controller import manifests
 from ald.controller.manifests import Owner
 from ald.controller.names import TEMPLATE_ANNOTATION, Key
-from ald.controller.settings import Settings, gateway_resources
+from ald.controller.settings import (
+    ContainerResources,
+    GatewayResources,
+    Settings,
+    gateway_resources,
+)
 
 OWNER = Owner(key=Key("plant-1", "demo"), uid="uid-1")
 SETTINGS = Settings(
@@ -38,6 +44,7 @@ def environment(name):
     [
         manifests.volume_claim(OWNER, SETTINGS),
         manifests.service(OWNER),
+        manifests.disruption_budget(OWNER, is_busy=True),
         manifests.tls_secret(OWNER, certificate=b"c", key=b"k", bundle=b"b"),
         deployment(),
     ],
@@ -125,7 +132,7 @@ def test_the_probes_ask_each_process_itself():
 
 def test_the_volumes_are_memory_claim_and_secret():
     volumes = {each["name"]: each for each in pod()["volumes"]}
-    assert volumes["run"]["emptyDir"] == {"medium": "Memory"}
+    assert volumes["run"]["emptyDir"]["medium"] == "Memory"
     assert volumes["state"]["persistentVolumeClaim"]["claimName"] == "demo-gateway"
     assert volumes["tls"]["secret"] == {"secretName": "demo-gateway-tls", "defaultMode": 0o440}
 
@@ -169,3 +176,38 @@ def test_the_template_digest_changes_with_the_template_only():
     assert manifests.template_digest(one) != manifests.template_digest(other)
     assert one["metadata"]["annotations"] == {TEMPLATE_ANNOTATION: manifests.template_digest(one)}
     assert manifests.template_digest({"metadata": {}}) == ""
+
+
+@pytest.mark.parametrize(
+    ("size", "feed"), [("2Gi", 3 << 29), ("1G", 750_000_000), ("1Ki", 1_000_000)]
+)
+def test_the_journal_leaves_room_on_its_volume_whatever_its_size(size, feed):
+    settings = msgspec.structs.replace(SETTINGS, gateway_storage_size=size)
+    spec = deployment(settings)["spec"]["template"]["spec"]
+    (front,) = [each for each in spec["containers"] if each["name"] == "front"]
+    assert {"name": "ALD_FEED_BYTES_MAX", "value": str(feed)} in front["env"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "size"),
+    [
+        ({}, 384 << 20),
+        ({"memory": "4Gi"}, 384 << 20),
+        ({"memory": "512Mi"}, 384 << 20),
+        ({"memory": "128Mi"}, 96 << 20),
+        ({"memory": 100e6}, 75_000_000),
+    ],
+)
+def test_the_volume_in_memory_never_takes_all_that_the_driver_may_have(limits, size):
+    resources = GatewayResources(driver=ContainerResources(limits=limits))
+    found = manifests.deployment(OWNER, SETTINGS, resources)["spec"]["template"]["spec"]
+    (run,) = [each for each in found["volumes"] if each["name"] == "run"]
+    assert run["emptyDir"] == {"medium": "Memory", "sizeLimit": str(size)}
+
+
+@pytest.mark.parametrize(("is_busy", "allowed"), [(True, 0), (False, 1)])
+def test_a_node_is_not_drained_of_a_gateway_with_a_run(is_busy, allowed):
+    spec = manifests.disruption_budget(OWNER, is_busy=is_busy)["spec"]
+    labels = deployment()["spec"]["template"]["metadata"]["labels"]
+    assert spec["maxUnavailable"] == allowed
+    assert labels.items() >= spec["selector"]["matchLabels"].items()
