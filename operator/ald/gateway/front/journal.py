@@ -24,7 +24,7 @@ from ald.plant.model import Plant
 from ald.records.event import PlantLoaded, decode_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ald.gateway.front.board import Board
     from ald.gateway.front.settings import Settings
@@ -104,6 +104,7 @@ class Worker:
         self._ring: RingReader | None = None
         self._pruned_ns = 0
         self._damage = ""
+        self._damaged_feed = ""
 
     def turn(self) -> Drained:
         """Take over what the ring holds, up to `BATCH_MAX` records; never raises what it can tell instead."""
@@ -113,7 +114,8 @@ class Worker:
             drained = self._drain(feed, opened=opened)
             if self._clock.monotonic_ns() - self._pruned_ns >= PRUNE_INTERVAL_NS:
                 self._pruned_ns = self._clock.monotonic_ns()
-                feed.prune(self._keep, self._clock.wall_ns())
+                with self._watching(feed):
+                    feed.prune(self._keep, self._clock.wall_ns())
         except (StoreError, CorruptRecordError, RefusedError, HeldError) as error:
             self._let_go()
             lasting = isinstance(error, PermanentError)
@@ -122,12 +124,9 @@ class Worker:
 
     def read(self, after: int, records_max: int) -> FeedBatch:
         """Return a batch of the feed. Raises StoreError, CorruptRecordError."""
-        try:
-            return self._present().read(after, records_max)
-        except CorruptRecordError as error:
-            # Storing goes on, so that nothing more is lost, but it is no sound journal any more.
-            self._damage = str(error)
-            raise
+        feed = self._present()
+        with self._watching(feed):
+            return feed.read(after, records_max)
 
     def commit(self, feed: str, position: int) -> Marks:
         """Note how far the reader is. Raises RefusedError, StoreError."""
@@ -152,7 +151,19 @@ class Worker:
             self._lock = Holder(self._settings.feed_holder, self._name)
         if self._feed is None:
             self._feed = Feed(self._settings.feed, self._settings.identity)
+            if self._feed.marks.feed != self._damaged_feed:
+                # Somebody has moved the damaged one aside.
+                self._damage = ""
         return self._feed
+
+    @contextlib.contextmanager
+    def _watching(self, feed: Feed) -> Iterator[None]:
+        """Remember damage that shows: storing may go on, so that nothing more is lost, but it is no sound journal any more."""
+        try:
+            yield
+        except CorruptRecordError as error:
+            self._damage, self._damaged_feed = str(error), feed.marks.feed
+            raise
 
     def _drain(self, feed: Feed, *, opened: bool) -> Drained:
         message = self._damage
@@ -165,7 +176,8 @@ class Worker:
             message = message or str(error)
         seen = _Seen(records)
         if records and self._ring is not None:
-            feed.store(self._ring.identity, records, seen.notes, self._clock.wall_ns())
+            with self._watching(feed):
+                feed.store(self._ring.identity, records, seen.notes, self._clock.wall_ns())
             self._ring.acknowledge(records[-1].sequence)
         marks = feed.marks
         if marks.lost and not message:

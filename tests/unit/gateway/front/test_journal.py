@@ -2,11 +2,12 @@ import asyncio
 import resource
 
 import pytest
+from typing_extensions import override
 
 from ald.errors import CorruptRecordError, StoreError
 from ald.gateway.front.board import Board
 from ald.gateway.front.feed import Keep
-from ald.gateway.front.journal import Journal, Worker
+from ald.gateway.front.journal import PRUNE_INTERVAL_NS, Journal, Worker
 from ald.gateway.front.settings import Settings
 from ald.gateway.holder import Holder
 from ald.gateway.ring import EVENT, SCAN, RingWriter
@@ -159,6 +160,44 @@ def test_a_damaged_record_ends_trust_in_the_journal_but_not_recording(worker, ri
     assert not drained.ok
     assert "position 1 fails its check" in drained.message
     assert drained.marks.latest == 2
+
+
+class StillClock(SystemClock):
+    """Monotonic time that a test moves, from zero."""
+
+    now_ns = 0
+
+    @override
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+
+def test_damage_that_only_pruning_meets_is_not_forgotten_until_the_file_is_moved_aside(
+    ring, settings
+):
+    clock = StillClock()
+    worker = Worker(settings, KEEP, "pod-a/1", clock)
+    for _ in range(100):
+        ring.append(SCAN, bytes(3000))
+    marks = worker.turn().marks
+    assert marks is not None
+    worker.commit(marks.feed, marks.latest)
+    worker.close()
+    with settings.feed.open("r+b") as file:
+        file.seek(20 * 4096)
+        file.write(b"\xff" * 40 * 4096)
+    assert worker.turn().ok
+    clock.now_ns += PRUNE_INTERVAL_NS
+    assert "is damaged" in worker.turn().message
+    for _ in range(3):
+        ring.append(EVENT, pulse_done())
+        drained = worker.turn()
+        assert (drained.ok, ring.used) == (False, 0)
+        assert "is damaged" in drained.message
+    worker.close()
+    settings.feed.unlink()
+    assert worker.turn().ok
+    worker.close()
 
 
 async def test_the_board_follows_and_trouble_is_told_once(worker, ring, settings):
