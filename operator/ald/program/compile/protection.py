@@ -165,6 +165,7 @@ def compile_safe_state(
                 f"valve {name} has no safe state",
                 f"add {{valve: {name}, state: Closed}}",
             )
+    _check_open(spec, findings)
     owners = {gas.setpoint: gas.name for gas in gases}
     by_gas = {gas.name: parameters.get(gas.setpoint) for gas in gases}
     outputs = []
@@ -192,6 +193,27 @@ def compile_safe_state(
         ),
         outputs=tuple(outputs),
     )
+
+
+def _check_open(spec: api.MachineSpec, findings: Findings) -> None:
+    """Note valves that the safe state would open beside others of their group: it comes at any time, and purges nothing."""
+    others = {
+        name: (group.name, sorted(set(group.valves) - {name}))
+        for group in spec.exclusion_groups
+        for name in group.valves
+        if set(group.valves) - {name}
+    }
+    for index, entry in enumerate(spec.safe_state.valves):
+        if SafeAction(entry.state) is not SafeAction.OPEN or entry.valve not in others:
+            continue
+        group_name, rest = others[entry.valve]
+        findings.add(
+            f"spec.safeState.valves[{index}].state",
+            f"exclusion group {group_name} would be broken: the safe state comes at any time and without a "
+            f"purge, so {entry.valve} would open right after, or beside, {' or '.join(rest)}",
+            "write Closed or Keep, or take the valve out of the group",
+            value=entry.state,
+        )
 
 
 def _output(

@@ -1,6 +1,7 @@
 import pytest
 
 from ald.errors import InvalidInputError
+from ald.plant.model import SafeAction
 from unit.program.reactors import machine, plant_of
 
 
@@ -50,6 +51,7 @@ def put(path, value):
         (put("safeState.valves.3.valve", "vant"), "safeState.valves[3].valve", "no valve of this name"),
         (put("safeState.valves.3.valve", "tma"), "safeState.valves", "valve vent has no safe state"),
         (put("safeState.valves.3.valve", "tma"), "safeState.valves[3].valve", "is there twice"),
+        (put("safeState.valves.0.state", "Open"), "safeState.valves[0].state", "group precursors would be broken"),
         (put("safeState.outputs.0.parameter", "heater.on"), "safeState.outputs[0].parameter", "no parameter"),
         (put("safeState.outputs.0.parameter", "chamber.temperature"), "safeState.outputs[0]", "is not writable"),
         (put("safeState.outputs.0.parameter", "mfc-1.flow-set"), "safeState.outputs[0].parameter", "belongs to gas N2"),
@@ -92,3 +94,22 @@ def test_a_valve_may_be_in_several_groups():
 
 def test_a_gas_without_feedback_is_accepted():
     assert plant_of(machine()).gases[1].feedback is None
+
+
+@pytest.mark.parametrize("group", [[], ["vent"]])
+def test_a_valve_without_others_in_its_group_may_be_open_in_the_safe_state(group):
+    document = machine()
+    spec = document["spec"]
+    spec["safeState"]["valves"][3]["state"] = "Open"
+    if group:
+        spec["unrestrictedValves"] = []
+        spec["exclusionGroups"].append(
+            {**spec["exclusionGroups"][0], "name": "alone", "valves": group}
+        )
+    assert plant_of(document).safe_state.valves[3].action is SafeAction.OPEN
+
+
+def test_whoever_opens_a_valve_beside_others_is_told_which_others():
+    found = refused(put("safeState.valves.1.state", "Open"))["safeState.valves[1].state"]
+    assert "ozone or tma" in found.rule
+    assert "Closed or Keep" in found.hint
