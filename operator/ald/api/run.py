@@ -35,6 +35,7 @@ RunReason = Literal[
     "SafetyViolation",
     "Shutdown",
     "StepFailed",
+    "ValveMismatch",
 ]
 
 

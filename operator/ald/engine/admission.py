@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ald.engine import counter
+from ald.engine import counter, obstacle, positions
 from ald.engine.state import UIDS_MAX, Run
 from ald.engine.turn import Turn
 from ald.errors import InvalidInputError, RefusedError
@@ -78,15 +78,17 @@ def _unready(turn: Turn) -> Iterator[tuple[str, str]]:
         yield "LinkDown", "the PLC is not connected, or has not confirmed the valves' positions"
     if state.scan is None:
         yield "NoScan", "nothing has been read from the PLC yet; try again"
-    if not state.record_ok:
-        yield "RecordFull", "events find no room on record; the front does not read them"
+    misplaced = positions.mismatch(state)
+    if misplaced:
+        yield "ValveMismatch", misplaced
     if plant.heartbeat is None and not plant.allow_without_watchdog:
         yield (
             "NoWatchdog",
             "the machine has no heartbeat register; declare one, or set allowWithoutWatchdog",
         )
-    if plant.heartbeat is not None and not state.watchdog_ok:
-        yield "WatchdogDown", "the PLC has not acknowledged the last heartbeat"
+    in_the_way = obstacle.found(state)
+    if in_the_way is not None:
+        yield in_the_way.reason, in_the_way.message
 
 
 def _conditions(order: RunOrder) -> dict[int, Condition]:

@@ -8,13 +8,16 @@ from ald.engine.turn import Turn
 from ald.plant.model import Mode
 from ald.records.event import MachineState, RunEnded, RunOutcome, SessionEnded, StepEnded
 
+LATCHING = frozenset({RunOutcome.SAFETY_VIOLATION, RunOutcome.VALVE_MISMATCH})
+"""After these somebody has to look at the machine and clear it before the next run."""
+
 
 def abort(turn: Turn, outcome: RunOutcome, message: str, by: str = "") -> None:
     """Write the safe state now; the run is on record as ended once that is settled, or at once without a connection."""
     if turn.state.ending is not None:
         return
     turn.change(ending=Ending(outcome=outcome, message=message, by=by))
-    is_latched = outcome is RunOutcome.SAFETY_VIOLATION
+    is_latched = outcome in LATCHING
     safing.begin(turn, message, full=True, latch=is_latched)
     turn.move(Cause.ABORT, outcome.value, message)
     if not turn.state.connected:

@@ -223,6 +223,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """The whole of it.
 
     wall_offset_ns: UTC minus monotonic. record_ok: there is room for events. watchdog_ok: the last heartbeat was acknowledged.
+    is_foreign: the heartbeat register was moved by somebody else.
     written: what we wrote last to set points and valves, by signal. exposures: by group; one that is missing is the worst case.
     open_valves: opened by a pulse and not acknowledged as shut. stopping: why the process ends once the safe state is settled,
     empty while it goes on.
@@ -240,6 +241,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     connected: bool = False
     record_ok: bool = True
     watchdog_ok: bool = False
+    is_foreign: bool = False
     next_token: int = 1
     scan: Scan | None = None
     written: Mapping[str, Known] = msgspec.field(default_factory=dict[str, Known])

@@ -1,6 +1,6 @@
 """The engine: one input with its time in, the next state and the effects in order out. The same function replays."""
 
-from ald.engine import course, ending, safety, safing, session
+from ald.engine import course, ending, positions, safety, safing, session
 from ald.engine.effects import Effect
 from ald.engine.inputs import (
     AbortAsked,
@@ -22,6 +22,7 @@ from ald.engine.inputs import (
 )
 from ald.engine.state import State
 from ald.engine.turn import Turn
+from ald.records.event import RunOutcome
 
 
 def step(state: State, given: Input) -> tuple[State, tuple[Effect, ...]]:
@@ -108,7 +109,12 @@ def _scanned(turn: Turn, given: Scanned) -> None:
     exposed = safety.exposed_by_others(turn.state)
     if exposed:
         turn.change(exposures={**turn.state.exposures, **exposed})
-    if _is_running(turn):
+    if not _is_running(turn):
+        return
+    misplaced = positions.mismatch(turn.state)
+    if misplaced:
+        ending.abort(turn, RunOutcome.VALVE_MISMATCH, misplaced)
+    else:
         course.scanned(turn, given.scan)
 
 

@@ -21,6 +21,7 @@ class RunOutcome(enum.Enum):
     GATEWAY_RESTARTED = "GatewayRestarted"
     LINK_LOST = "LinkLost"
     SAFETY_VIOLATION = "SafetyViolation"
+    VALVE_MISMATCH = "ValveMismatch"
     HOLD_TIMEOUT = "HoldTimeout"
     SHUTDOWN = "Shutdown"
 

@@ -12,7 +12,7 @@ from ald.engine.effects import Coils, Journal, Lane, Write
 from ald.engine.inputs import AbortAsked, RunGiven
 from ald.engine.safety import violation
 from ald.engine.state import Pulsing, Safing, State
-from ald.plant.model import Mode, SafeAction
+from ald.plant.model import Mode, Plant, SafeAction
 from ald.records.event import PulseDone, PulseOpening, RunEnded, RunOutcome
 from unit.engine.programs import (
     MS,
@@ -29,6 +29,16 @@ from unit.engine.programs import (
 from unit.engine.world import World
 
 OPEN_TMA = Coils(address=8, bits=(True,))
+
+
+def with_safe(name: str, action: SafeAction) -> Plant:
+    """The plant with this safe position of one valve; one that is kept has no position that we commanded."""
+    entries = PLANT.safe_state.valves
+    valves = tuple(replace(e, action=action) if e.valve == name else e for e in entries)
+    return replace(PLANT, safe_state=replace(PLANT.safe_state, valves=valves))
+
+
+KEEPS_WATER = with_safe("water", SafeAction.KEEP)
 
 
 def about_to_open(name="tma", open_ms=40):
@@ -233,7 +243,7 @@ def _opens(write: Write) -> bool:
 
 
 def test_a_valve_that_somebody_else_opened_keeps_the_others_of_its_group_shut():
-    world = World().ready()
+    world = World(KEEPS_WATER).ready()
     world.start(flow(20.0), purge(1000), valve("tma", 40))
     world.run_for(500 * MS)
     world.coils[PLANT.valves[1].coil] = True
@@ -244,7 +254,7 @@ def test_a_valve_that_somebody_else_opened_keeps_the_others_of_its_group_shut():
 
 
 def test_time_in_which_somebody_else_had_a_valve_open_is_no_purge():
-    world = World().ready()
+    world = World(KEEPS_WATER).ready()
     world.start(flow(20.0), purge(1000), valve("tma", 40))
     world.run_for(500 * MS)
     world.coils[PLANT.valves[1].coil] = True
@@ -256,9 +266,7 @@ def test_time_in_which_somebody_else_had_a_valve_open_is_no_purge():
 
 
 def test_a_valve_that_is_open_in_the_safe_state_keeps_the_others_of_its_group_shut():
-    safe = (replace(PLANT.safe_state.valves[1], action=SafeAction.OPEN),)
-    valves = (PLANT.safe_state.valves[0], *safe, *PLANT.safe_state.valves[2:])
-    plant = replace(PLANT, safe_state=replace(PLANT.safe_state, valves=valves))
+    plant = with_safe("water", SafeAction.OPEN)
     world = World(plant).ready()
     world.start(flow(20.0), purge(1000), valve("tma", 40))
     assert world.run_until_ended().outcome is RunOutcome.HOLD_TIMEOUT
@@ -266,7 +274,7 @@ def test_a_valve_that_is_open_in_the_safe_state_keeps_the_others_of_its_group_sh
 
 
 def test_a_valve_found_open_after_the_purge_is_noticed_right_before_the_next_one_opens():
-    world = World().ready()
+    world = World(KEEPS_WATER).ready()
     world.start(flow(20.0), purge(300), wait(500), valve("tma", 40))
     world.run_for(500 * MS)
     world.coils[PLANT.valves[1].coil] = True
