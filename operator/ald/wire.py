@@ -128,7 +128,8 @@ class DriverStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the driver says of itself, constant in size.
 
     `session` changes whenever the executor starts anew. `safe_confirmed` tells whether the last safe state was acknowledged.
-    `watchdog` is True when a heartbeat register is declared and its last write was acknowledged.
+    `watchdog` is True when a heartbeat register is declared and its last write was acknowledged. `foreign_master`: somebody
+    else moved that register.
     """
 
     session: str
@@ -143,6 +144,7 @@ class DriverStatus(msgspec.Struct, frozen=True, kw_only=True):
     safe_confirmed: bool
     watchdog: bool
     run: RunProgress | None
+    foreign_master: bool = False
 
 
 class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):

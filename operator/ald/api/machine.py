@@ -308,6 +308,7 @@ MachineReason = Literal[
     "Accepted",
     "Connected",
     "Disconnected",
+    "ForeignMaster",
     "GatewayStarting",
     "GatewayUnreachable",
     "HeartbeatConfigured",

@@ -20,6 +20,10 @@ NO_WATCHDOG = (
     "Runs are refused without a heartbeat, with which the PLC notices that the gateway is gone:"
     " declare spec.heartbeat, or set spec.allowWithoutWatchdog: true."
 )
+FOREIGN_MASTER = (
+    "Runs are refused while somebody else writes the heartbeat register: another gateway, or a program on the PLC."
+    " Find it and stop it."
+)
 _STATES = {MachineState.COMPLETING: "Execute"}
 """The cleanup steps are a part of executing, for people."""
 
@@ -237,6 +241,8 @@ def _watchdog(situation: Situation) -> Fact:
         message = "Mode is Observe: no heartbeat is written."
     elif driver is None:
         status, reason, message = "Unknown", "Pending", "Not known while the gateway is away."
+    elif driver.foreign_master:
+        status, reason, message = "False", "ForeignMaster", FOREIGN_MASTER
     elif driver.watchdog:
         status, reason = "True", "HeartbeatConfigured"
         message = "The PLC takes the heartbeat. That it acts on it is the PLC program's duty."

@@ -6,7 +6,7 @@ import msgspec
 
 from ald.controller.apply import Document
 from ald.controller.conditions import Fact, bounded, conditions, listed, rfc3339
-from ald.controller.decide_machine import NO_WATCHDOG, lacks_watchdog
+from ald.controller.decide_machine import FOREIGN_MASTER, NO_WATCHDOG, lacks_watchdog
 from ald.controller.plan import plan
 from ald.controller.views import BUSY, Situation
 from ald.controller.world import (
@@ -238,8 +238,11 @@ def obstacle_to_a_run(situation: Situation) -> str:
             driver.state is not MachineState.IDLE,
             f"The machine is {driver.state.value}: {driver.message or 'not idle yet'}.",
         ),
+        (driver.foreign_master, FOREIGN_MASTER),
         (
-            plant.heartbeat is not None and not driver.watchdog,
+            plant.heartbeat is not None
+            and not driver.watchdog
+            and not plant.allow_without_watchdog,
             "The PLC has not acknowledged the last heartbeat.",
         ),
     )

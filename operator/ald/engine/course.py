@@ -2,7 +2,18 @@
 
 from collections.abc import Callable
 
-from ald.engine import admission, counter, ending, hold, pulse, purge, ramp, setpoint, waiting
+from ald.engine import (
+    admission,
+    counter,
+    ending,
+    hold,
+    obstacle,
+    pulse,
+    purge,
+    ramp,
+    setpoint,
+    waiting,
+)
 from ald.engine.inputs import Answered, RunGiven, Sent
 from ald.engine.state import (
     Ending,
@@ -24,8 +35,6 @@ from ald.records.scan import Scan
 
 LATE_NS = 50_000_000
 """A leaf that begins later than this moves the schedule, instead of cutting the next steps short to catch up."""
-
-RECORD_FULL = "RecordFull"
 
 KINDS: dict[type[Leaf], str] = {
     Pulse: "valve",
@@ -95,10 +104,11 @@ def scanned(turn: Turn, scan: Scan) -> None:
         _apply(turn, _guarded(turn, lambda: _scanned(turn, scan)))
 
 
-def record_room(turn: Turn) -> None:
-    """Events find room again: a run held for want of it goes on."""
+def unblocked(turn: Turn) -> None:
+    """An obstacle may be gone: a run that it holds between two steps goes on."""
     run = turn.run
-    if run.hold is not None and run.hold.reason == RECORD_FULL and turn.state.record_ok:
+    # A step that holds the run by itself knows when it goes on.
+    if run.hold is not None and run.phase is None and obstacle.found(turn.state) is None:
         hold.end(turn)
         _apply(turn, _advance(turn))
 
@@ -234,8 +244,9 @@ def _advance(turn: Turn) -> Verdict | None:
         turn.change_run(phase=Settling())
         _finish_if_settled(turn)
         return None
-    if not turn.state.record_ok:
-        hold.start(turn, RECORD_FULL, "events find no room on record; the front does not read them")
+    in_the_way = obstacle.found(turn.state)
+    if in_the_way is not None:
+        hold.start(turn, in_the_way.reason, in_the_way.message)
         return None
     return _begin(turn, leaf)
 

@@ -157,9 +157,10 @@ class RecordRoom(_Input, frozen=True, kw_only=True):
 
 
 class WatchdogSeen(_Input, frozen=True, kw_only=True):
-    """Whether the last heartbeat write was acknowledged."""
+    """Whether the PLC has acknowledged a heartbeat lately, and whether somebody else moved the register (`is_foreign`)."""
 
     ok: bool
+    is_foreign: bool = False
 
 
 class Tick(_Input, frozen=True, kw_only=True):

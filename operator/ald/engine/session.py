@@ -121,7 +121,7 @@ def link_up(turn: Turn) -> None:
 
 def link_down(turn: Turn, given: LinkDown) -> None:
     """The connection is gone: a run ends, and the safe state is the first thing after the next one."""
-    turn.change(connected=False, watchdog_ok=False)
+    turn.change(connected=False, watchdog_ok=False, is_foreign=False)
     turn.journal(
         LinkChanged(at_ns=turn.at_ns, wall_ns=turn.wall_ns, connected=False, message=given.message)
     )
@@ -197,6 +197,7 @@ def _use(turn: Turn, plant: Plant, plant_digest: str) -> None:
         plant_confirmed=False,
         connected=False,
         watchdog_ok=False,
+        is_foreign=False,
         scan=None,
         written={},
         exposures={},

@@ -26,6 +26,7 @@ def driver_status(state: State, link: LinkStatus, scan: ScanStatus) -> DriverSta
         safe_confirmed=state.safe_confirmed,
         watchdog=plant is not None and plant.heartbeat is not None and state.watchdog_ok,
         run=run,
+        foreign_master=state.is_foreign,
     )
 
 

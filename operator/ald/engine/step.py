@@ -43,11 +43,11 @@ def step(state: State, given: Input) -> tuple[State, tuple[Effect, ...]]:
         case Scanned():
             _scanned(turn, given)
         case WatchdogSeen():
-            turn.change(watchdog_ok=given.ok)
+            turn.change(watchdog_ok=given.ok, is_foreign=given.is_foreign)
+            _unblocked(turn)
         case RecordRoom():
             turn.change(record_ok=given.ok)
-            if _is_running(turn):
-                course.record_room(turn)
+            _unblocked(turn)
         case RunGiven():
             course.start(turn, given)
         case _:
@@ -116,6 +116,11 @@ def _scanned(turn: Turn, given: Scanned) -> None:
         ending.abort(turn, RunOutcome.VALVE_MISMATCH, misplaced)
     else:
         course.scanned(turn, given.scan)
+
+
+def _unblocked(turn: Turn) -> None:
+    if _is_running(turn):
+        course.unblocked(turn)
 
 
 def _is_running(turn: Turn) -> bool:

@@ -93,6 +93,9 @@ CASES = {
     "watchdog silent": (
         s.situation(s.idle(watchdog=False)), "PLCWatchdog", "False", "Disconnected",
     ),
+    "another master": (
+        s.situation(s.idle(foreign_master=True)), "PLCWatchdog", "False", "ForeignMaster",
+    ),
     "no heartbeat": (
         s.situation(plant=plant(heartbeat=None)), "PLCWatchdog", "False", "NoHeartbeat",
     ),

@@ -99,6 +99,7 @@ NO_LINK = msgspec.structs.replace(s.idle().link, connected=False)
         (s.situation(s.idle(plant_confirmed=False)), "not taken over"),
         (s.situation(s.idle(link=NO_LINK)), "No connection to the PLC"),
         (s.situation(s.idle(watchdog=False)), "heartbeat"),
+        (s.situation(s.idle(foreign_master=True)), "somebody else"),
         (s.situation(s.idle(safe_confirmed=False)), "valves' positions"),
         (s.situation(plant=OBSERVE), "mode: Control"),
         (s.situation(plant=NO_WATCHDOG), "allowWithoutWatchdog"),

@@ -85,7 +85,8 @@ def test_a_second_run_is_refused_while_one_is_on_and_the_same_one_is_not_started
 @pytest.mark.parametrize(
     ("told", "expected"),
     [
-        (WatchdogSeen(at_ns=0, ok=False), "WatchdogDown"),
+        (WatchdogSeen(at_ns=0, ok=False), "WatchdogLost"),
+        (WatchdogSeen(at_ns=0, ok=True, is_foreign=True), "ForeignMaster"),
         (RecordRoom(at_ns=0, ok=False), "RecordFull"),
         (ShutdownAsked(at_ns=1002 * S, reason="r"), "ShuttingDown"),
     ],

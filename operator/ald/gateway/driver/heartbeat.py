@@ -1,11 +1,17 @@
-"""The register that tells the PLC that we live: changed every period, kept out of the way of valve edges."""
+"""The register that tells the PLC that we live: changed every period, kept out of the way of valve edges.
+
+Before each beat the register is read: whatever else than our last count stands there was put there by another master.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from ald.plant.model import Table
 from ald.plc.link import Lane
-from ald.plc.request import WriteRegisters
+from ald.plc.request import ReadRegisters, WriteRegisters
 
 if TYPE_CHECKING:
     from ald.plant.model import Heartbeat as Declared
@@ -14,11 +20,26 @@ if TYPE_CHECKING:
 EDGE_GUARD_NS = 10_000_000
 """A heartbeat that might still be on its way at the next valve edge waits until that is over."""
 
+CALM_BEATS = 10
+"""Beats in a row that have to be found as we left them before another master counts as gone."""
+
+DOUBTS_MAX = 16
+"""Counts that may each stand in the register, since nobody can say which write took effect; with more nothing is known."""
+
 WORD = 0x10000
 
 
+class Watchdog(msgspec.Struct, frozen=True):
+    """What is known of the heartbeat: acknowledged lately, and the register moved by somebody else lately."""
+
+    is_acknowledged: bool = False
+    is_foreign: bool = False
+
+
 class Heartbeat:
-    """Beats of one declared register over one link."""
+    """Beats of one declared register over one link. Takes two tokens: `token`, and the one below it."""
+
+    TOKENS = 2
 
     def __init__(self, declared: Declared, token: int, now_ns: int) -> None:
         self._declared = declared
@@ -27,7 +48,11 @@ class Heartbeat:
         self._count = now_ns // 1_000_000 % WORD
         self._due_ns = now_ns
         self._is_waiting = False
-        self.is_acknowledged = False
+        self._acked_ns: int | None = None
+        # What the register may hold by our own doing; empty while that is not known.
+        self._ours: frozenset[int] = frozenset()
+        self._foreign_beats = 0
+        self._told = Watchdog()
 
     def wake_ns(self, edge_ns: int | None) -> int:
         """Return when `beat` wants to be called."""
@@ -46,23 +71,61 @@ class Heartbeat:
         self._due_ns += (1 + missed) * self._declared.period_ns
         if self._is_waiting or not link.connected:
             return
+        address = self._declared.address
         self._count = (self._count + 1) % WORD
         self._is_waiting = True
-        request = WriteRegisters(self._declared.address, (self._count,))
+        if self._ours:
+            # A PLC that answers out of order shows the new count already.
+            self._ours |= {self._count}
+            read = ReadRegisters(Table.HOLDING, address, 1)
+            link.submit(Lane.HEARTBEAT, read, self._token - 1, now_ns)
+        request = WriteRegisters(address, (self._count,))
         link.submit(Lane.HEARTBEAT, request, self._token, now_ns)
 
     def owns(self, token: int) -> bool:
-        """Tell whether a completion is that of a beat."""
-        return token == self._token
+        """Tell whether a completion is that of a beat, or of the look before it."""
+        return self._token - self.TOKENS < token <= self._token
 
-    def completed(self, completion: Completion) -> bool:
-        """Take in what became of a beat; True when `is_acknowledged` changed."""
-        self._is_waiting = False
-        changed = completion.ok is not self.is_acknowledged
-        self.is_acknowledged = completion.ok
-        return changed
+    def completed(self, completion: Completion) -> None:
+        """Take in what became of a beat, or of the look before it."""
+        if completion.token == self._token:
+            self._beaten(completion)
+        elif completion.ok and self._ours:
+            is_ours = int.from_bytes(completion.data, "big") in self._ours
+            self._foreign_beats = max(0, self._foreign_beats - 1) if is_ours else CALM_BEATS
+
+    def news(self, now_ns: int) -> Watchdog | None:
+        """Return how it stands where that has changed since the last call. The PLC shuts the valves after its timeout."""
+        acked_ns = self._acked_ns
+        found = Watchdog(
+            is_acknowledged=acked_ns is not None and now_ns - acked_ns <= self._declared.timeout_ns,
+            is_foreign=self._foreign_beats > 0,
+        )
+        if found == self._told:
+            return None
+        self._told = found
+        return found
+
+    def disconnected(self) -> None:
+        """Nothing is known any more, and the engine knows that by itself."""
+        self._acked_ns = None
+        self._ours = frozenset()
+        self._foreign_beats = 0
+        self._told = Watchdog()
 
     def reconnected(self, now_ns: int) -> None:
         """Beat at once: the PLC has waited."""
         self._due_ns = now_ns
         self._is_waiting = False
+
+    def _beaten(self, completion: Completion) -> None:
+        self._is_waiting = False
+        if completion.ok:
+            self._acked_ns = completion.acked_ns
+            self._ours = frozenset({self._count})
+            return
+        self._acked_ns = None
+        if not completion.unknown:
+            self._ours -= {self._count}
+        elif len(self._ours) > DOUBTS_MAX:
+            self._ours = frozenset()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ald.plant.model import Plant
 
 HEARTBEAT_TOKEN = -1
-SCAN_TOKEN = -2
+SCAN_TOKEN = HEARTBEAT_TOKEN - Heartbeat.TOKENS
 """The engine counts its tokens upwards from 1; ours lie below 0."""
 
 _LANES = {Lane.SAFE: plc.Lane.SAFE, Lane.RECIPE: plc.Lane.RECIPE}
@@ -125,6 +125,11 @@ class Station:
             if not completion.ok:
                 yield from self._settled(completion, run, now_ns, offset_ns)
         yield from self._link_made(now_ns)
+        watchdog = self._heartbeat.news(now_ns) if self._heartbeat is not None else None
+        if watchdog is not None:
+            yield WatchdogSeen(
+                at_ns=now_ns, ok=watchdog.is_acknowledged, is_foreign=watchdog.is_foreign
+            )
 
     def _link_lost(self, now_ns: int) -> Iterator[Input]:
         connects = self._link.counters.connects
@@ -133,7 +138,7 @@ class Station:
             self._is_connected = False
             self._changed_ns = now_ns
             if self._heartbeat is not None:
-                self._heartbeat.is_acknowledged = False
+                self._heartbeat.disconnected()
             yield LinkDown(at_ns=now_ns, message=self._link.message)
 
     def _link_made(self, now_ns: int) -> Iterator[Input]:
@@ -164,8 +169,8 @@ class Station:
             )
             if scan is not None:
                 yield Scanned(at_ns=now_ns, scan=scan)
-        elif self._heartbeat is not None and self._heartbeat.completed(completion):
-            yield WatchdogSeen(at_ns=now_ns, ok=self._heartbeat.is_acknowledged)
+        elif self._heartbeat is not None and self._heartbeat.owns(completion.token):
+            self._heartbeat.completed(completion)
 
     # What the status shows.
 

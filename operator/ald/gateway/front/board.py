@@ -25,7 +25,8 @@ def vital(status: DriverStatus | None) -> tuple[object, ...]:
     run = status.run
     return (
         *(status.session, status.state, status.reason, status.message),
-        *(status.plant_digest, status.plant_confirmed, status.safe_confirmed, status.watchdog),
+        *(status.plant_digest, status.plant_confirmed, status.safe_confirmed),
+        *(status.watchdog, status.foreign_master),
         *(status.link.connected, status.link.message),
         run and (run.run.uid, run.held, run.outcome, run.message),
     )

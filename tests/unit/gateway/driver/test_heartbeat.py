@@ -3,9 +3,16 @@
 import pytest
 
 from ald.errors import LinkDownError
-from ald.gateway.driver.heartbeat import EDGE_GUARD_NS, Heartbeat
+from ald.gateway.driver.heartbeat import (
+    CALM_BEATS,
+    DOUBTS_MAX,
+    EDGE_GUARD_NS,
+    Heartbeat,
+    Watchdog,
+)
 from ald.plant.model import Heartbeat as Declared
 from ald.plc.link import Completion, Lane
+from ald.plc.request import ReadRegisters
 
 MS = 1_000_000
 PERIOD = 500 * MS
@@ -18,9 +25,15 @@ class Link:
 
     def __init__(self):
         self.submitted = []
+        self.looks = []
 
     def submit(self, lane, request, token, now_ns):
         assert lane is Lane.HEARTBEAT
+        if isinstance(request, ReadRegisters):
+            assert (request.address, request.count) == (100, 1)
+            self.looks.append((now_ns, token))
+            return
+        assert token == -1
         self.submitted.append((now_ns, request.address, request.words))
 
 
@@ -32,11 +45,54 @@ def beat(beats, link, now_ns):
     beats.beat(link, now_ns, None)
 
 
-def done(*, ok=True):
-    error = None if ok else LinkDownError("gone")
+def done(*, ok=True, unknown=False, acked_ns=2):
     return Completion(
-        token=-1, ok=ok, error=error, data=b"", sent_ns=1, acked_ns=2 if ok else 0, unknown=False
+        token=-1,
+        ok=ok,
+        error=None if ok else LinkDownError("gone"),
+        data=b"",
+        sent_ns=1,
+        acked_ns=acked_ns if ok else 0,
+        unknown=unknown,
     )
+
+
+def looked(word=None):
+    """The answer to a look at the register; None: it cannot be read."""
+    ok = word is not None
+    return Completion(
+        token=-2,
+        ok=ok,
+        error=None if ok else LinkDownError("refused"),
+        data=word.to_bytes(2, "big") if ok else b"",
+        sent_ns=1,
+        acked_ns=2,
+        unknown=False,
+    )
+
+
+class Life:
+    """Beats on time, each acknowledged, and the register as it is found before each."""
+
+    def __init__(self):
+        self.beats, self.link, self.now, self.word = made(), Link(), 0, 0
+        self.told = Watchdog()
+
+    def live(self, count=1, *, ok=True, unknown=False, took_effect=None):
+        for _ in range(count):
+            before = len(self.link.looks)
+            self.beats.beat(self.link, self.now, None)
+            if len(self.link.looks) > before:
+                self.beats.completed(looked(self.word))
+            if ok or took_effect:
+                self.word = self.link.submitted[-1][2][0]
+            self.beats.completed(done(ok=ok, unknown=unknown, acked_ns=self.now + 1))
+            self.now += PERIOD
+
+    @property
+    def is_foreign(self):
+        self.told = self.beats.news(self.now) or self.told
+        return self.told.is_foreign
 
 
 def test_each_beat_writes_another_value_on_the_grid():
@@ -94,9 +150,96 @@ def test_only_one_beat_is_on_its_way():
 @pytest.mark.parametrize("outcomes", [[True, True, False, False, True]])
 def test_a_change_of_acknowledgement_is_told_once(outcomes):
     beats = made()
-    changes = [beats.completed(done(ok=ok)) for ok in outcomes]
-    assert changes == [True, False, True, False, True]
-    assert beats.is_acknowledged
+    told = []
+    for ok in outcomes:
+        beats.completed(done(ok=ok))
+        told.append(beats.news(3))
+    assert told == [Watchdog(True), None, Watchdog(False), None, Watchdog(True)]
+
+
+def test_a_beat_counts_as_acknowledged_for_as_long_as_the_plc_waits_for_the_next():
+    beats = made()
+    beats.completed(done(acked_ns=10))
+    assert beats.news(10) == Watchdog(is_acknowledged=True)
+    assert beats.news(10 + 2000 * MS) is None
+    assert beats.news(11 + 2000 * MS) == Watchdog(is_acknowledged=False)
+
+
+def test_a_register_that_holds_what_was_written_is_nobody_elses():
+    life = Life()
+    life.live(20)
+    assert not life.is_foreign
+    # The first beat finds what a life before left, which proves nothing.
+    assert len(life.link.looks) == 19
+
+
+def test_a_register_moved_by_somebody_else_is_noticed_by_the_next_beat():
+    life = Life()
+    life.live(3)
+    life.word = 4711
+    life.live()
+    assert life.is_foreign
+    life.live(CALM_BEATS - 1)
+    assert life.is_foreign
+    life.live()
+    assert not life.is_foreign
+
+
+def test_a_beat_of_which_nobody_knows_whether_it_came_through_is_no_stranger():
+    for took_effect in (False, True):
+        life = Life()
+        life.live(3)
+        life.live(ok=False, unknown=True, took_effect=took_effect)
+        life.live(2)
+        assert not life.is_foreign
+
+
+def test_a_refused_beat_leaves_what_was_there():
+    life = Life()
+    life.live(3)
+    life.live(2, ok=False)
+    assert not life.is_foreign
+    life.word = life.link.submitted[-1][2][0]
+    life.live()
+    assert life.is_foreign
+
+
+def test_when_too_many_beats_are_in_doubt_nothing_is_known():
+    life = Life()
+    life.live(3)
+    life.live(DOUBTS_MAX + 2, ok=False, unknown=True)
+    life.word = 4711
+    life.live(2)
+    assert not life.is_foreign
+
+
+def test_a_register_that_cannot_be_read_proves_nothing():
+    beats, link = made(), Link()
+    for now in range(0, 3000 * MS, PERIOD):
+        beats.beat(link, now, None)
+        beats.completed(looked())
+        beats.completed(done(acked_ns=now))
+    assert beats.news(3000 * MS) == Watchdog(is_acknowledged=True)
+
+
+def test_after_a_lost_connection_nothing_is_known_and_nothing_is_told():
+    life = Life()
+    life.live(3)
+    life.word = 4711
+    life.live()
+    assert life.beats.news(life.now) == Watchdog(is_acknowledged=True, is_foreign=True)
+    life.beats.disconnected()
+    assert life.beats.news(life.now) is None
+    life.beats.reconnected(life.now)
+    life.word = 4711
+    looks = len(life.link.looks)
+    life.live()
+    assert len(life.link.looks) == looks
+
+
+def test_both_its_tokens_are_its_own():
+    beats = made()
+    assert [beats.owns(token) for token in (1, 0, -1, -2, -3)] == [False, False, True, True, False]
 
 
 def test_without_a_connection_it_is_silent_and_after_a_new_one_beats_at_once():
