@@ -4,27 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ald.records.event import (
-    Event,
-    MachineState,
-    PulseDone,
-    PulseOpening,
-    RunEnded,
-    SessionStarted,
-    StateChanged,
-)
+from ald.records.event import Event
 
 if TYPE_CHECKING:
     from unit.engine.simulation import Simulation
 
 READ_COST_NS = 20_000
-
-
-def decides(event: Event) -> bool:
-    """Tell whether an event says that a valve may open now, or that none may any more."""
-    if isinstance(event, StateChanged):
-        return event.state is MachineState.ABORTING
-    return isinstance(event, PulseOpening | PulseDone | RunEnded | SessionStarted)
 
 
 class Crash(BaseException):
@@ -73,7 +58,7 @@ class Clock:
         self.sim = sim
 
     def monotonic_ns(self) -> int:
-        self.sim.advance(self.sim.now + READ_COST_NS)
+        self.sim.advance(self.sim.now + READ_COST_NS + self.sim.stalled_ns())
         return self.sim.now
 
     def wall_ns(self) -> int:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from unit.engine.simulation import Simulation
 
 SOCKET = 5
+WRITES = (5, 6, 15, 16)
 
 
 class Wire:
@@ -27,6 +28,7 @@ class Wire:
         self.is_dead = False
         self.is_mute = False
         self.is_partial = False
+        self.has_written = False
         self.arrives_ns = self.returns_ns = self.blocked_until = sim.now
 
     def send(self, data: bytes) -> int:
@@ -43,7 +45,7 @@ class Wire:
         was_begun = self.is_partial
         for index, frame in enumerate(self.sent.feed(piece)):
             # Of a frame that the kernel holds in part the rest has to follow, or the connection goes.
-            sim.left(frame.pdu, is_begun=was_begun and not index)
+            sim.rules.left(frame.pdu, is_begun=was_begun and not index)
         self.is_partial = count < len(data) and (count > 0 or was_begun)
         sim.at(self.arrives_ns, lambda: self._arrive(piece))
         return count
@@ -56,7 +58,10 @@ class Wire:
         sim = self.sim
         if self.is_mute:
             return
-        fate = sim.fate(is_edge=pdu[0] == 5)
+        if pdu[0] in WRITES and not self.has_written:
+            self.has_written = True
+            sim.rules.first_write(pdu)
+        fate = sim.fate(pdu)
         if fate == "mute":
             self.is_mute = True
             if sim.chance(0.5):
@@ -120,28 +125,40 @@ class FakeConnection:
             if self.sim.chance(0.2):
                 self.link.lost(LinkDownError("refused"), now_ns)
             else:
-                self.wire = Wire(self.sim)
-                self.link.opened()
+                self._opened()
         self.flush(now_ns)
 
     def flush(self, now_ns: int) -> None:
         self.link.tick(now_ns)
         self._drop_if_lost()
         if self.link.begin_connect(now_ns):
-            self.ready_ns = self.sim.now + self.sim.rng.randrange(15 * MS, 30 * MS)
-            self.sim.at(self.ready_ns, lambda: None)
+            if self.sim.chance(0.5):
+                # A PLC next door has accepted before the call returns.
+                self._opened()
+            else:
+                self.ready_ns = self.sim.now + self.sim.rng.randrange(15 * MS, 30 * MS)
+                self.sim.at(self.ready_ns, lambda: None)
         if self.wire is not None and self.link.state is State.UP:
             data = self.link.outgoing(now_ns)
             if data:
                 at_ns = self.sim.clock.monotonic_ns()
-                count = self.wire.send(data)
-                self.link.handed_over(count, at_ns)
+                if self.wire.is_dead:
+                    self.link.lost(LinkDownError("broken pipe"), now_ns)
+                else:
+                    self.link.handed_over(self.wire.send(data), at_ns)
         self._drop_if_lost()
 
     def close(self) -> None:
         self.link.close()
         self._drop_if_lost()
 
+    def _opened(self) -> None:
+        self.wire = Wire(self.sim)
+        self.link.opened()
+
     def _drop_if_lost(self) -> None:
         if self.link.state not in (State.CONNECTING, State.UP) and self.wire is not None:
             self.wire = None
+            if self.sim.chance(0.5):
+                # Whoever closes a socket may well be put to sleep.
+                self.sim.stall(self.sim.rng.randrange(20 * MS, 200 * MS))

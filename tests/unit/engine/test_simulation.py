@@ -3,7 +3,7 @@
 import pytest
 
 from unit.engine.simulated_parts import BrokenError
-from unit.engine.simulation import play
+from unit.engine.simulation import again, play
 
 SEEDS = 200
 
@@ -13,8 +13,4 @@ def test_whatever_is_lost_late_or_killed_no_rule_is_broken(seed):
     try:
         play(seed)
     except BrokenError as broken:
-        command = f"python -m pytest 'tests/unit/engine/test_simulation.py::{NAME}[{seed}]'"
-        pytest.fail(f"seed {seed}: {broken}\nagain: {command}", pytrace=False)
-
-
-NAME = test_whatever_is_lost_late_or_killed_no_rule_is_broken.__name__
+        pytest.fail(f"seed {seed}: {broken}\nagain: {again(seed)}", pytrace=False)

@@ -1,0 +1,220 @@
+"""What must hold whatever happens: at the wire, on record, in what a status shows, and at the end."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from ald.records.event import (
+    Event,
+    LinkChanged,
+    MachineState,
+    PulseDone,
+    PulseOpening,
+    RunEnded,
+    RunOutcome,
+    RunStarted,
+    SafeStateReached,
+    SessionStarted,
+    StateChanged,
+    StepEnded,
+    StepStarted,
+    WriteOutcome,
+)
+from ald.wire import DriverStatus, RunProgress
+from unit.engine.programs import MS, PLANT, S
+from unit.engine.simulated_plc import BEAT, GROUP, VALVES
+
+if TYPE_CHECKING:
+    from unit.engine.simulation import Simulation
+
+MOVED_NS = 1500 * MS
+USURPED_NS = 1100 * MS
+"""Within these times scans and beats of a calm link show what somebody else has done."""
+
+WRITING = frozenset({"set", "ramp", "purge"})
+COILS = {valve.name: coil for coil, valve in VALVES.items()}
+
+
+class Rules:
+    """Looks at everything that one simulation does."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self.sim = sim
+        self.sent = dict.fromkeys(COILS, 0)
+        self.opening: PulseOpening | None = None
+        self.is_safing = False
+        self.is_aborted = False
+        self.connected_ns = 0
+        self.step: StepStarted | None = None
+        self.openings = dict.fromkeys(COILS, 0)
+        self.robbed: set[str] = set()
+        self._began: set[tuple[type, str, int]] = set()
+
+    # At the wire.
+
+    def left(self, pdu: bytes, *, is_begun: bool) -> None:
+        """A request has left; `is_begun`: its first bytes had to be followed by the rest."""
+        function, address, value = struct.unpack_from(">BHH", pdu)
+        if is_begun or function not in (5, 6, 15, 16) or address == BEAT:
+            self._count_opening(pdu)
+            return
+        sim = self.sim
+        if address not in VALVES:
+            is_told = self.step is not None and self.step.step in WRITING
+            is_safe_state = self.is_safing or self.is_aborted
+            sim.require(is_told or is_safe_state, f"{address} was written for no step on record")
+        elif function == 5 and value == 0xFF00:
+            name = VALVES[address].name
+            is_due = self.opening is not None and self.opening.valve == name
+            sim.require(is_due, f"{name} was told to open, and no pulse on record is on")
+        self._count_opening(pdu)
+
+    def _count_opening(self, pdu: bytes) -> None:
+        function, address, value = struct.unpack_from(">BHH", pdu)
+        if function != 5 or value != 0xFF00 or address not in VALVES:
+            return
+        name = VALVES[address].name
+        self.sent[name] += 1
+        self.sim.require(self.sent[name] <= self.openings[name], f"{name} was told to open twice")
+
+    def first_write(self, pdu: bytes) -> None:
+        """The first thing that a connection moves is the valves, to their safe positions."""
+        function, address, _ = struct.unpack_from(">BHH", pdu)
+        is_shutting = function == 15 and address == min(VALVES) and not pdu[6] & 7
+        self.sim.require(is_shutting, f"a connection begins with {pdu.hex()}, not the safe state")
+
+    # On record.
+
+    def record(self, event: Event) -> None:
+        match event:
+            case RunStarted(run=run):
+                self._once(event, run.uid, 0)
+                self._watched()
+            case StepStarted() | StepEnded() | PulseOpening() | PulseDone():
+                self._in_run(event)
+            case SafeStateReached(confirmed=True):
+                self.is_safing = False
+            case StateChanged():
+                self._state_changed(event)
+            case RunEnded():
+                self._once(event, event.run, 0)
+                self.step = self.opening = None
+                is_whole = event.outcome is RunOutcome.COMPLETED
+                self.sim.require(
+                    not (is_whole and event.run in self.robbed),
+                    "a run is complete although the PLC shut a valve of its pulses for long",
+                )
+            case LinkChanged():
+                self.connected_ns = self.sim.now
+            case SessionStarted():
+                self.step = self.opening = None
+                self.is_safing = self.is_aborted = False
+            case _:
+                pass
+
+    def _in_run(self, event: StepStarted | StepEnded | PulseOpening | PulseDone) -> None:
+        self._once(event, event.run, event.ordinal)
+        match event:
+            case StepStarted():
+                self._watched()
+                self.step = event
+            case StepEnded():
+                self.step = None
+            case PulseOpening():
+                self.openings[event.valve] += 1
+                self.opening = event
+            case PulseDone():
+                self._pulse_done(event)
+
+    def _pulse_done(self, event: PulseDone) -> None:
+        self.opening = None
+        is_open = self.sim.plc.coils.get(COILS[event.valve], False)
+        is_said_shut = event.outcome is WriteOutcome.CONFIRMED
+        is_strange = COILS[event.valve] in self.sim.plc.strange_ns
+        self.sim.require(is_strange or not (is_open and is_said_shut), f"{event.valve} is not shut")
+
+    def _state_changed(self, event: StateChanged) -> None:
+        # Aborted, a stop writes the safe state again and changes nothing else.
+        self.is_aborted = event.state is MachineState.ABORTED
+        if event.state is MachineState.ABORTING:
+            self.is_safing = True
+            self.opening = None
+        if event.reason == "SafeStateConfirmed":
+            plc = self.sim.plc
+            on = [c for c in (0, *VALVES) if plc.coils.get(c) and c not in plc.strange_ns]
+            self.sim.require(not on, f"a safe state is called confirmed with coils {on} on")
+
+    def _once(self, event: Event, run: str, ordinal: int) -> None:
+        key = (type(event), run, ordinal)
+        self.sim.require(key not in self._began, f"{key[0].__name__} is on record twice")
+        self._began.add(key)
+
+    def _watched(self) -> None:
+        """No step begins while the PLC does not watch, or another master writes to it."""
+        sim = self.sim
+        assert PLANT.heartbeat is not None
+        silent_ns = sim.now - sim.plc.beat_ns
+        limit_ns = PLANT.heartbeat.timeout_ns + S
+        sim.require(silent_ns <= limit_ns, f"a step begins {silent_ns} ns after the last beat")
+        since_ns = sim.usurped_ns
+        known_ns = sim.now - USURPED_NS
+        is_known = (
+            since_ns is not None and max(since_ns, sim.troubled_ns, self.connected_ns) < known_ns
+        )
+        sim.require(not is_known, "a step begins beside another master")
+
+    # In what a status shows.
+
+    def shown(self, status: DriverStatus) -> None:
+        """Whatever a status shows is on record."""
+        sim = self.sim
+        begun = max(i for i, e in enumerate(sim.journal) if isinstance(e, SessionStarted))
+        states = [e.state for e in sim.journal[begun:] if isinstance(e, StateChanged)]
+        on_record = states[-1] if states else MachineState.STOPPED
+        sim.require(
+            status.state is on_record,
+            f"a status says {status.state.value}, the record {on_record.value}",
+        )
+        if status.run is not None:
+            self._run_shown(status.run)
+
+    def _run_shown(self, run: RunProgress) -> None:
+        sim, uid = self.sim, run.run.uid
+        ended = [e for e in sim.journal if isinstance(e, RunEnded) and e.run == uid]
+        outcome = ended[-1].outcome if ended else None
+        sim.require(run.outcome is outcome, f"a status says {run.outcome}, the record {outcome}")
+        done = sum(isinstance(e, PulseDone) and e.run == uid for e in sim.journal)
+        sim.require(run.pulses == done, f"a status counts {run.pulses} pulses, the record {done}")
+
+    # At the PLC, when or some time after somebody else moved a valve.
+
+    def robbed_pulse(self) -> None:
+        """The PLC had shut a valve long before its pulse was over."""
+        if self.opening is not None:
+            self.robbed.add(self.opening.run)
+
+    def meddled(self, coil: int, since_ns: int, run: str | None) -> None:
+        """A valve that somebody opened is shut soon where a run is on."""
+        sim = self.sim
+        is_same = run is not None and run == sim.present_run()
+        is_calm = sim.troubled_ns < since_ns
+        is_open = sim.plc.strange_ns.get(coil) == since_ns and coil in GROUP
+        sim.require(
+            not (is_same and is_calm and is_open), f"{VALVES[coil].name} stands open unnoticed"
+        )
+
+    # At the end.
+
+    def judge(self) -> None:
+        sim = self.sim
+        sim.require(not sim.plc.opened_ns, f"still open: {sim.plc.opened_ns}")
+        started = [e.run.uid for e in sim.journal if isinstance(e, RunStarted)]
+        ended = {e.run: e for e in sim.journal if isinstance(e, RunEnded)}
+        sim.require(sorted(started) == sorted(ended), "a run has no end on record")
+        begun = {(e.run, e.ordinal) for e in sim.journal if isinstance(e, PulseOpening)}
+        done = {(e.run, e.ordinal) for e in sim.journal if isinstance(e, PulseDone)}
+        sim.require(begun == done, f"pulses without an end: {sorted(begun ^ done)}")
+        last = ended.get(sim.last_uid)
+        outcome = last.outcome.value if last is not None else "none"
+        sim.require(outcome == "Completed", f"the last run ended {outcome}")
