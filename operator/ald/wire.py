@@ -23,7 +23,7 @@ import msgspec
 
 from ald.plant.model import Plant
 from ald.program.model import Program
-from ald.records.event import MachineState, RunIdentity, RunOutcome
+from ald.records.event import MachineState, PulseTiming, RunIdentity, RunOutcome
 
 PROTOCOL = 1
 """Version of everything in this module; a peer of another version is refused by name."""
@@ -81,7 +81,7 @@ class ClearOrder(msgspec.Struct, frozen=True, kw_only=True):
 class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
     """The run in progress, or the last one. `outcome` is None while it is active.
 
-    leaves_done of leaves_total; pulses done; worst_error_ns is the largest absolute width error so far; times are UTC ns.
+    leaves_done of leaves_total; pulses done; worst_error_ns is the largest absolute width error so far, `timing` says more of them; times are UTC ns.
     `iterations` are (counter, count) of each loop around the present step, outermost first.
     """
 
@@ -97,6 +97,7 @@ class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
     estimated_end_wall_ns: int
     pulses: int
     worst_error_ns: int
+    timing: PulseTiming = PulseTiming()
     held: str
     outcome: RunOutcome | None
     message: str

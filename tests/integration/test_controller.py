@@ -92,7 +92,12 @@ def test_a_run_is_ordered_once_mirrored_and_ended_with_the_gateways_outcome(oper
     gateway.end(RunOutcome.COMPLETED)
     status = operator.wait_for("reciperun", "one", "Succeeded", "Completed")
     assert status["phase"] == "Succeeded"
-    assert status["pulses"] == {"count": 1, "worstErrorMs": 0.123}
+    assert status["pulses"] == {
+        "count": 1,
+        "p50ErrorMs": 0.0,
+        "p99ErrorMs": 0.0,
+        "worstErrorMs": 0.123,
+    }
     eventually(
         lambda: "finalizers" not in operator.resources.read("reciperun", "one")["metadata"],
         within_s=5,

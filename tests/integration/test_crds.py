@@ -212,7 +212,7 @@ STATUSES = {
             "estimatedEnd": NOW,
             "programDigest": "d" * 64,
             "gatewaySession": "s1",
-            "pulses": {"count": 6, "worstErrorMs": 0.21},
+            "pulses": {"count": 6, "p50ErrorMs": 0.1, "p99ErrorMs": 0.2, "worstErrorMs": 0.21},
             "plan": {
                 "duration": "1m9.5s",
                 "steps": [

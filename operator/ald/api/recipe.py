@@ -22,6 +22,7 @@ from ald.api.fields import (
     Scalar,
     Text,
     Unit,
+    Within,
 )
 from ald.api.meta import Condition, Metadata
 
@@ -193,6 +194,22 @@ class Step(Model):
 LoopStep.model_rebuild()
 
 
+class Timing(Model):
+    """How far the measured length of a valve opening may be from the wanted one."""
+
+    max_error: Annotated[Duration, Within("0.001ms", "1h")] | None = Field(
+        None, description="Largest deviation, such as 5ms; without it only maxRelativeError counts."
+    )
+    max_relative_error: float = Field(
+        0.2,
+        ge=0.001,
+        le=1,
+        strict=True,
+        allow_inf_nan=False,
+        description="Largest deviation as a share of the wanted length: 0.2 is 8 ms of 40 ms.",
+    )
+
+
 class RecipeSpec(Model):
     """Inputs, steps, and what to do at the end."""
 
@@ -215,6 +232,10 @@ class RecipeSpec(Model):
         (),
         max_length=CLEANUP_MAX,
         description="Steps that run once after success or a failed step, never after an Abort.",
+    )
+    timing: Timing = Field(
+        Timing(),
+        description="How exact valve openings have to be; a run says by its condition TimingMet whether they were.",
     )
 
 

@@ -27,6 +27,7 @@ RunReason = Literal[
     "LinkLost",
     "MachineNotFound",
     "MachineNotReady",
+    "NothingMeasured",
     "Pending",
     "Queued",
     "RecipeNotFound",
@@ -35,7 +36,9 @@ RunReason = Literal[
     "SafetyViolation",
     "Shutdown",
     "StepFailed",
+    "TimingMissed",
     "ValveMismatch",
+    "WithinLimits",
 ]
 
 
@@ -91,7 +94,9 @@ class RecipeRun(Model):
 class RunCondition(Condition):
     """One fact about a run."""
 
-    type: Literal["Succeeded"] = Field(description="Which fact; Unknown while the run is active.")
+    type: Literal["Succeeded", "TimingMet"] = Field(
+        description="Which fact; Unknown while the run is active."
+    )
     reason: RunReason = Field(description="Why, in one word of a closed list.")
 
 
@@ -99,6 +104,16 @@ class Pulses(Model):
     """The openings of valves so far."""
 
     count: Integer = Field(ge=0, description="Openings so far.")
+    p50_error_ms: float | None = Field(
+        None,
+        ge=0,
+        description="Half of the openings deviated by at most this, in milliseconds; at most 6.25 % or 1 µs too large.",
+    )
+    p99_error_ms: float | None = Field(
+        None,
+        ge=0,
+        description="99 of 100 openings deviated by at most this, in milliseconds; at most 6.25 % or 1 µs too large.",
+    )
     worst_error_ms: float | None = Field(
         None,
         description="Largest deviation of an opening's measured from its wanted length, in milliseconds.",
@@ -169,6 +184,7 @@ class RecipeRunStatus(Model):
     conditions: tuple[RunCondition, ...] = Field(
         (),
         max_length=4,
-        description="Succeeded is Unknown while the run is active.",
+        description="Succeeded and TimingMet are Unknown while the run is active; TimingMet says whether the openings were"
+        " as exact as the recipe's timing wants them.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )

@@ -22,6 +22,7 @@ def summary_lines(report: Report) -> tuple[str, ...]:
         ("Outcome", outcome(run)),
         *(("Cycles", cycles(loop)) for loop in report.loops),
         ("Pulses", pulses(report.widths)),
+        *(("Timing", text) for text in timing(run, report.widths)),
         ("Stored", stored(report.stored)),
         *(("Gaps", gaps(feed)) for feed in report.stored.feeds),
     ]
@@ -73,6 +74,20 @@ def pulses(widths: Widths) -> str:
         f"width error p50 {milliseconds(widths.p50_ns)} ms, p99 {milliseconds(widths.p99_ns)} ms"
     )
     return f"{widths.count:,}{cut}; {quantiles}, worst {_worst(widths.worst)}"
+
+
+def timing(run: Run, widths: Widths) -> tuple[str, ...]:
+    """Return whether the pulses were as exact as the recipe wants them; nothing where it says nothing or none was whole."""
+    if run.max_relative_error is None or not widths.whole:
+        return ()
+    limits = [f"{run.max_relative_error:.1%}"]
+    is_met = widths.max_relative <= run.max_relative_error
+    if run.max_error_ns is not None:
+        limits.append(f"{milliseconds(run.max_error_ns)} ms")
+        is_met = is_met and widths.max_ns <= run.max_error_ns
+    verdict = "met" if is_met else "MISSED"
+    found = f"largest width errors {widths.max_relative:.1%} and {milliseconds(widths.max_ns)} ms"
+    return (f"{verdict}: {found}; the recipe allows {' and '.join(limits)}",)
 
 
 def stored(rows: Stored) -> str:

@@ -8,6 +8,7 @@ from ald.controller.apply import Document
 from ald.controller.conditions import Fact, bounded, conditions, listed, rfc3339
 from ald.controller.decide_machine import FOREIGN_MASTER, NO_WATCHDOG, lacks_watchdog
 from ald.controller.plan import plan
+from ald.controller.pulse_timing import pulses_of, timing_known, timing_lost, timing_met
 from ald.controller.views import BUSY, Situation
 from ald.controller.world import (
     generation,
@@ -127,10 +128,11 @@ def _mirror(facts: RunFacts, progress: RunProgress, now: str) -> RunDecision:
         message = progress.held or progress.message or "The gateway runs it."
         if wants_end(facts.run):
             message = f"Aborting: {message}"
-        return _report(facts, now, "Held" if held else "Running", message, details)
+        reason = "Held" if held else "Running"
+        return _report(facts, now, reason, message, details, timing_met(progress))
     done = progress.outcome is RunOutcome.COMPLETED
     message = progress.message or ("Completed." if done else progress.outcome.value)
-    return _end(facts, now, progress.outcome.value, message, details)
+    return _end(facts, now, progress.outcome.value, message, details, timing_met(progress))
 
 
 def _without_word(facts: RunFacts, now: str) -> RunDecision:
@@ -138,13 +140,13 @@ def _without_word(facts: RunFacts, now: str) -> RunDecision:
     carried = {k: v for k, v in facts.run.get("status", {}).items() if k in _CARRIED}
     if facts.situation.machine is None and facts.missing_s >= MISSING_S_MAX:
         message = "The Machine is gone, and with it the only record of how the run went on."
-        return _end(facts, now, "MachineNotFound", message, carried)
+        return _end(facts, now, "MachineNotFound", message, carried, timing_lost(facts.run))
     if facts.lost_s >= LOST_S_MAX:
         message = (
             "The gateway answers but does not know this run any more: its volume was lost or replaced."
             " The machine was made safe when the gateway started."
         )
-        return _end(facts, now, "GatewayRestarted", message, carried)
+        return _end(facts, now, "GatewayRestarted", message, carried, timing_lost(facts.run))
     why = (
         facts.situation.reach.message
         if facts.situation.reach.status is None
@@ -154,7 +156,8 @@ def _without_word(facts: RunFacts, now: str) -> RunDecision:
         f"The gateway cannot be asked ({why}). It goes on by itself or has made the machine safe;"
         " the outcome is shown when it answers."
     )
-    return _report(facts, now, "GatewayUnreachable", message, carried)
+    known = timing_known(facts.run)
+    return _report(facts, now, "GatewayUnreachable", message, carried, known)
 
 
 def _missing(facts: RunFacts, now: str) -> RunDecision | None:
@@ -263,10 +266,7 @@ def _progress(facts: RunFacts, progress: RunProgress) -> Document:
         # The session that took it: after a restart of the gateway another one tells of its end.
         "gatewaySession": facts.run.get("status", {}).get("gatewaySession")
         or (driver.session if driver else ""),
-        "pulses": {
-            "count": progress.pulses,
-            "worstErrorMs": round(progress.worst_error_ns / 1e6, 3),
-        },
+        "pulses": pulses_of(progress),
     }
     times = (
         ("startedAt", progress.started_wall_ns),
@@ -277,7 +277,12 @@ def _progress(facts: RunFacts, progress: RunProgress) -> Document:
 
 
 def _report(
-    facts: RunFacts, now: str, reason: str, message: str, details: Document | None = None
+    facts: RunFacts,
+    now: str,
+    reason: str,
+    message: str,
+    details: Document | None = None,
+    more: tuple[Fact, ...] = (),
 ) -> Report:
     phases = {
         "Running": "Running",
@@ -286,27 +291,32 @@ def _report(
         "Queued": "Queued",
     }
     phase = phases.get(reason, "Pending")
-    return Report(
-        status=_status(facts.run, now, ("Unknown", reason, message), phase) | (details or {})
-    )
+    succeeded = Fact(type="Succeeded", status="Unknown", reason=reason, message=message)
+    return Report(status=_status(facts.run, now, (succeeded, *more), phase) | (details or {}))
 
 
 def _end(
-    facts: RunFacts, now: str, reason: str, message: str, details: Document | None = None
+    facts: RunFacts,
+    now: str,
+    reason: str,
+    message: str,
+    details: Document | None = None,
+    more: tuple[Fact, ...] = (),
 ) -> End:
     succeeded = reason in ("Completed", "DryRun")
     phase = "Succeeded" if succeeded else "Aborted" if reason == "Aborted" else "Failed"
-    fact = ("True" if succeeded else "False", reason, message)
-    status = _status(facts.run, now, fact, phase) | {"endedAt": now} | (details or {})
+    verdict = "True" if succeeded else "False"
+    fact = Fact(type="Succeeded", status=verdict, reason=reason, message=message)
+    status = _status(facts.run, now, (fact, *more), phase) | {"endedAt": now} | (details or {})
     return End(status=status, reason=reason)
 
 
-def _status(run: Document, now: str, fact: tuple[str, str, str], phase: str) -> Document:
+def _status(run: Document, now: str, facts: tuple[Fact, ...], phase: str) -> Document:
+    """Return a status; the first fact speaks for the run."""
     old = run.get("status", {}).get("conditions", [])
-    succeeded = Fact(type="Succeeded", status=fact[0], reason=fact[1], message=fact[2])
     return {
         "observedGeneration": generation(run),
         "phase": phase,
-        "message": bounded(fact[2]),
-        "conditions": conditions([succeeded], old, now=now, generation=generation(run)),
+        "message": bounded(facts[0].message),
+        "conditions": conditions(facts, old, now=now, generation=generation(run)),
     }

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ald.engine import counter, obstacle, positions
 from ald.engine.state import UIDS_MAX, Run
 from ald.engine.turn import Turn
+from ald.engine.widths import widths_of
 from ald.errors import InvalidInputError, RefusedError
 from ald.plant.model import Mode
 from ald.program.condition import Condition
@@ -36,6 +37,7 @@ def admit(turn: Turn, order: RunOrder) -> Run:
         started_ns=turn.at_ns,
         started_wall_ns=turn.wall_ns,
         due_ns=turn.at_ns,
+        widths=widths_of(order.program),
     )
     uids = (*turn.state.started_uids, order.run.uid)[-UIDS_MAX:]
     turn.change(started_uids=uids)

@@ -69,7 +69,8 @@ def end_run(turn: Turn, ending: Ending) -> None:
             by=ending.by,
             leaves_done=run.leaves_done,
             pulses=run.pulses,
-            worst_error_ns=run.worst_error_ns,
+            worst_error_ns=run.widths.worst_ns,
+            timing=run.widths.timing,
         )
     )
     last = LastRun(
@@ -83,7 +84,8 @@ def end_run(turn: Turn, ending: Ending) -> None:
         started_wall_ns=run.started_wall_ns,
         ended_wall_ns=turn.wall_ns,
         pulses=run.pulses,
-        worst_error_ns=run.worst_error_ns,
+        worst_error_ns=run.widths.worst_ns,
+        timing=run.widths.timing,
         outcome=ending.outcome,
         message=ending.message,
     )

@@ -4,7 +4,7 @@ import msgspec
 
 from ald.engine.state import LastRun
 from ald.plant.model import Plant
-from ald.records.event import RunIdentity, RunOutcome
+from ald.records.event import PulseTiming, RunIdentity, RunOutcome
 from ald.records.scan import Scan
 from ald.wire import RunOrder
 
@@ -40,6 +40,7 @@ class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     leaves_done: int
     pulses: int
     worst_error_ns: int
+    timing: PulseTiming = PulseTiming()
     pulse: OpenPulse | None = None
     valves: tuple[str, ...] = ()
 

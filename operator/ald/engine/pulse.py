@@ -9,6 +9,7 @@ from ald.engine.layout import VALVE_PREFIX, coil_of
 from ald.engine.state import Exposure, Known, Pulsing
 from ald.engine.turn import Turn
 from ald.engine.verdict import Done, Failed, Fatal, Verdict
+from ald.engine.widths import added
 from ald.errors import SafetyError
 from ald.program.model import Pulse
 from ald.records.event import PulseDone, PulseOpening, RunOutcome, WriteOutcome
@@ -140,7 +141,7 @@ def record(
 ) -> None:
     """Put the pulse on record; `closed` is when its closing write was sent and acknowledged.
 
-    Only a whole pulse counts for the largest width error: one cut short missed nothing.
+    Only a whole pulse counts for the width errors: one cut short missed nothing.
     """
     run, leaf = turn.run, phase.leaf
     closed_sent, closed_ack = closed
@@ -167,8 +168,8 @@ def record(
             outcome=outcome,
         )
     )
-    worst = max(run.worst_error_ns, abs(error_ns)) if is_whole else run.worst_error_ns
-    turn.change_run(pulses=run.pulses + 1, worst_error_ns=worst)
+    found = added(run.widths, error_ns, leaf.open_ns) if is_whole else run.widths
+    turn.change_run(pulses=run.pulses + 1, widths=found)
 
 
 def _close(turn: Turn, phase: Pulsing) -> None:

@@ -291,6 +291,7 @@ def _end_open_run(turn: Turn, found: OpenRun) -> None:
         ended_wall_ns=turn.wall_ns,
         pulses=pulses,
         worst_error_ns=found.worst_error_ns,
+        timing=found.timing,
         outcome=RunOutcome.GATEWAY_RESTARTED,
         message=f"{RESTARTED}; the last step begun was number {found.ordinal}, {found.step}",
     )
@@ -305,6 +306,7 @@ def _end_open_run(turn: Turn, found: OpenRun) -> None:
             leaves_done=last.leaves_done,
             pulses=last.pulses,
             worst_error_ns=last.worst_error_ns,
+            timing=last.timing,
         )
     )
     others = tuple(known for known in turn.state.started_uids if known != uid)

@@ -6,9 +6,10 @@ import msgspec
 
 from ald.engine.effects import Target
 from ald.engine.layout import Layout
+from ald.engine.widths import Widths
 from ald.program.condition import Condition
 from ald.program.model import Leaf, Program, Pulse, Purge, Ramp, Set, Wait, WaitFor
-from ald.records.event import MachineState, RunIdentity, RunOutcome, WriteOutcome
+from ald.records.event import MachineState, PulseTiming, RunIdentity, RunOutcome, WriteOutcome
 from ald.records.scan import Scan
 
 UIDS_MAX = 256
@@ -183,7 +184,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     ordinal: int = 0
     leaves_done: int = 0
     pulses: int = 0
-    worst_error_ns: int = 0
+    widths: Widths
     slip_ns: int = 0
     leaf: Leaf | None = None
     phase: Phase | None = None
@@ -215,6 +216,7 @@ class LastRun(msgspec.Struct, frozen=True, kw_only=True):
     ended_wall_ns: int
     pulses: int
     worst_error_ns: int
+    timing: PulseTiming = PulseTiming()
     outcome: RunOutcome
     message: str
 

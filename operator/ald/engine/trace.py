@@ -23,7 +23,8 @@ def open_run(state: State) -> OpenRun | None:
         leaf_ended=run.phase is None or isinstance(run.phase, Settling),
         leaves_done=run.leaves_done,
         pulses=run.pulses,
-        worst_error_ns=run.worst_error_ns,
+        worst_error_ns=run.widths.worst_ns,
+        timing=run.widths.timing,
         pulse=_open_pulse(run),
     )
 

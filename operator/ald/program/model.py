@@ -122,10 +122,18 @@ class Separation(msgspec.Struct, frozen=True, kw_only=True):
     path: str
 
 
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """The largest width error that a recipe allows its pulses, absolute (None: any) and as a share of the wanted width."""
+
+    max_error_ns: int | None = None
+    max_relative_error: float = 0.2
+
+
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     """Instructions, of which those from index `cleanup` on run once after success or a failed step.
 
-    `inputs` are the resolved inputs as written (numbers, booleans, durations in their text form).
+    `inputs` are the resolved inputs as written (numbers, booleans, durations in their text form). `timing` is None in programs
+    of versions that did not know it.
     """
 
     recipe: str
@@ -137,6 +145,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     cleanup: int
     estimate: Estimate
     separations: tuple[Separation, ...]
+    timing: Timing | None = None
 
 
 def digest(program: Program) -> str:

@@ -193,6 +193,21 @@ class SafeStateReached(_Event, frozen=True, kw_only=True, tag="safe-state"):
     detail: str
 
 
+class PulseTiming(msgspec.Struct, frozen=True, kw_only=True):
+    """How exact the pulses of a run were, and how exact its recipe wants them.
+
+    Percentiles and the largest ratio of error to wanted width are of the absolute width errors of `whole` pulses: those that
+    were not cut short. max_error_ns and max_relative_error are the recipe's limits, None where there is none.
+    """
+
+    whole: int = 0
+    p50_error_ns: int = 0
+    p99_error_ns: int = 0
+    worst_relative_error: float = 0.0
+    max_error_ns: int | None = None
+    max_relative_error: float | None = None
+
+
 class RunEnded(_Event, frozen=True, kw_only=True, tag="run-ended"):
     """The run is over; exactly one for each RunStarted. `by` names who asked for an abort, empty otherwise."""
 
@@ -203,6 +218,7 @@ class RunEnded(_Event, frozen=True, kw_only=True, tag="run-ended"):
     leaves_done: int
     pulses: int
     worst_error_ns: int
+    timing: PulseTiming = PulseTiming()
 
 
 class LinkChanged(_Event, frozen=True, kw_only=True, tag="link-changed"):

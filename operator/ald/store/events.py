@@ -167,7 +167,8 @@ def _(event: RunStarted, place: Place) -> Iterator[Statement]:
 def _(event: RunEnded, place: Place) -> Iterator[Statement]:
     yield Statement(
         sql="UPDATE process_executions SET status = %s, outcome = %s, end_time = %s, error_message = %s, ended_by = %s, "
-        "leaves_done = %s, pulses = %s, worst_error_ns = %s WHERE id = %s",
+        "leaves_done = %s, pulses = %s, worst_error_ns = %s, p50_error_ns = %s, p99_error_ns = %s, "
+        "worst_relative_error = %s WHERE id = %s",
         parameters=(
             STATUS.get(event.outcome, "failed"),
             event.outcome.value,
@@ -177,6 +178,9 @@ def _(event: RunEnded, place: Place) -> Iterator[Statement]:
             event.leaves_done,
             event.pulses,
             event.worst_error_ns,
+            event.timing.p50_error_ns,
+            event.timing.p99_error_ns,
+            event.timing.worst_relative_error,
             _uid(event.run),
         ),
     )

@@ -74,6 +74,7 @@ class Widths(msgspec.Struct, frozen=True, kw_only=True):
     p50_ns: int
     p99_ns: int
     max_ns: int
+    max_relative: float
     worst: Pulse | None
 
 
@@ -111,7 +112,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the run as a whole; None or empty where its start or its end is not on record."""
+    """What is known of the run as a whole, with its recipe's limits of a pulse's width error; None or empty where not on record."""
 
     uid: str
     namespace: str
@@ -128,6 +129,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     ended: datetime.datetime | None
     step: str
     held: str
+    max_error_ns: int | None = None
+    max_relative_error: float | None = None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,6 +196,9 @@ def widths(pulses: tuple[Pulse, ...]) -> Widths:
         p50_ns=_percentile(errors, 50),
         p99_ns=_percentile(errors, 99),
         max_ns=errors[-1],
+        max_relative=max(
+            (abs(p.error_ns or 0) / max(1, p.open_ns or 1) for p in whole), default=0.0
+        ),
         worst=whole[-1] if whole else None,
     )
 
@@ -233,7 +239,9 @@ _RUN = sql.SQL(
     "coalesce(p.program->'inputs', '{}') AS inputs, p.status, p.outcome, coalesce(p.error_message, '') AS message, "
     "coalesce(p.ended_by, '') AS ended_by, p.start_time AS started, p.end_time AS ended, "
     "coalesce((SELECT s.current_step_name FROM process_execution_state s WHERE s.execution_id = p.id), '') AS step, "
-    "coalesce((SELECT s.held FROM process_execution_state s WHERE s.execution_id = p.id), '') AS held"
+    "coalesce((SELECT s.held FROM process_execution_state s WHERE s.execution_id = p.id), '') AS held, "
+    "(p.program->'timing'->>'max_error_ns')::bigint AS max_error_ns, "
+    "(p.program->'timing'->>'max_relative_error')::float AS max_relative_error"
 )
 _NAMED = sql.SQL("AND (p.name = %(name)s OR p.id::text = %(name)s) ")
 _NAMES = sql.SQL("SELECT coalesce(p.name, p.id::text)")

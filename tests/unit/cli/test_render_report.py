@@ -3,7 +3,16 @@ import datetime
 import msgspec
 import pytest
 
-from ald.cli.render_report import cycles, gaps, outcome, pulses, report_page, stored, summary_lines
+from ald.cli.render_report import (
+    cycles,
+    gaps,
+    outcome,
+    pulses,
+    report_page,
+    stored,
+    summary_lines,
+    timing,
+)
 from ald.store.report import Feed, Loop, Pulse, Report, Run, Step, Stored, Trace, Widths, widths
 from unit.cli.pages import printed
 
@@ -117,9 +126,23 @@ def test_a_run_that_did_not_get_to_the_end_of_a_loop_says_how_far():
 
 
 def test_pulses_without_a_whole_one_have_no_errors():
-    none = Widths(count=0, whole=0, p50_ns=0, p99_ns=0, max_ns=0, worst=None)
+    none = Widths(count=0, whole=0, p50_ns=0, p99_ns=0, max_ns=0, max_relative=0.0, worst=None)
     assert pulses(none) == "none"
     assert pulses(changed(none, count=1)) == "1, none of them whole"
+
+
+def test_a_recipe_that_says_how_exact_pulses_have_to_be_is_answered():
+    assert timing(RUN, REPORT.widths) == ()
+    met = changed(RUN, max_relative_error=0.01)
+    assert timing(met, REPORT.widths) == (
+        "met: largest width errors 1.0% and 0.400 ms; the recipe allows 1.0%",
+    )
+    missed = changed(met, max_error_ns=399_999)
+    assert timing(missed, REPORT.widths) == (
+        "MISSED: largest width errors 1.0% and 0.400 ms; the recipe allows 1.0% and 0.400 ms",
+    )
+    assert timing(changed(met, max_relative_error=0.009), REPORT.widths)[0].startswith("MISSED")
+    assert timing(met, widths(PULSES[2:])) == ()
 
 
 def test_whatever_is_missing_is_said_loudly():

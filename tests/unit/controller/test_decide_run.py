@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from ald.api.run import RecipeRunStatus, RunReason
+from ald.controller.conditions import find
 from ald.controller.decide_run import (
     LOST_S_MAX,
     MISSING_S_MAX,
@@ -18,7 +19,7 @@ from ald.controller.decide_run import (
 )
 from ald.errors import Violation
 from ald.plant.model import Mode
-from ald.records.event import MachineState, RunOutcome
+from ald.records.event import MachineState, PulseTiming, RunOutcome
 from unit.controller import situations as s
 
 WRONG = Violation(path="spec.inputs.cycles", value="0", rule="too small", hint="take more")
@@ -168,7 +169,12 @@ def test_progress_is_mirrored():
     assert (status["stepsDone"], status["stepsTotal"], status["percent"]) == (203, 406, 50)
     assert status["progress"] == "50 %"
     assert status["gatewaySession"] == "session-1"
-    assert status["pulses"] == {"count": 5, "worstErrorMs": -0.002}
+    assert status["pulses"] == {
+        "count": 5,
+        "p50ErrorMs": 0.0,
+        "p99ErrorMs": 0.0,
+        "worstErrorMs": -0.002,
+    }
     assert "endedAt" not in status
 
 
@@ -188,6 +194,30 @@ def test_every_outcome_ends_the_run_with_its_word(outcome):
     assert decision.status["endedAt"] == "2001-09-09T01:46:40Z"
     phases = {RunOutcome.COMPLETED: "Succeeded", RunOutcome.ABORTED: "Aborted"}
     assert decision.status["phase"] == phases.get(outcome, "Failed")
+
+
+def _condition(status, kind):
+    return find({"status": status}, kind)
+
+
+@pytest.mark.parametrize("outcome", [RunOutcome.COMPLETED, RunOutcome.ABORTED])
+def test_an_ended_run_says_whether_its_pulses_were_as_exact_as_wanted(outcome):
+    timing = PulseTiming(whole=7, worst_relative_error=0.3, max_relative_error=0.2)
+    decision = decide(run=TAKEN, situation=active(outcome=outcome, timing=timing))
+    assert isinstance(decision, End)
+    assert decision.reason == outcome.value
+    assert _condition(decision.status, "TimingMet")["status"] == "False"
+
+
+def test_what_is_known_of_the_timing_stays_while_the_gateway_is_silent_and_is_given_up_with_it():
+    run = s.with_condition(TAKEN, "TimingMet", "Unknown", "Running")
+    silent = decide(run=run, situation=s.without_gateway())
+    assert isinstance(silent, Report)
+    assert _condition(silent.status, "TimingMet")["reason"] == "Running"
+    lost = decide(run=run, lost_s=LOST_S_MAX)
+    assert isinstance(lost, End)
+    assert _condition(lost.status, "TimingMet")["reason"] == "NothingMeasured"
+    assert "lost" in _condition(lost.status, "TimingMet")["message"]
 
 
 def test_the_session_that_took_the_run_stays_when_another_tells_of_its_end():

@@ -3,8 +3,9 @@
 import pytest
 
 from ald.engine.effects import Coils, Write
+from ald.engine.inputs import AbortAsked
 from ald.records.event import RunOutcome, StepEnded
-from unit.engine.programs import MS, S, flow, purge, valve
+from unit.engine.programs import MS, S, flow, loop, purge, valve, wait
 from unit.engine.world import World
 
 
@@ -41,6 +42,23 @@ def test_a_pulse_shorter_than_the_round_trip_still_closes():
     assert not world.open_valves
     # With one request in flight the closing edge waits for the answer to the opening one, and the record says so.
     assert world.pulses[0].error_ns == 10 * MS
+
+
+def test_the_end_of_a_run_says_how_exact_its_pulses_were_and_counts_whole_ones_only():
+    world = World(round_trip_ns=20 * MS).ready()
+    world.start(purge(300), valve("tma", 10), purge(300), loop(3, valve("tma", 40)), wait(500))
+    world.run_for(1200 * MS)
+    ended = world.run_until_ended()
+    assert (ended.pulses, ended.timing.whole, ended.worst_error_ns) == (4, 4, 10 * MS)
+    assert ended.timing.worst_relative_error == 1.0
+    assert ended.timing.p50_error_ns < 1024 < ended.timing.p99_error_ns == 10 * MS
+    last = world.state.last_run
+    assert last is not None
+    assert last.timing == ended.timing
+    aborted = World().ready().start(purge(300), valve("tma", 400))
+    aborted.run_for(500 * MS)
+    aborted.give(AbortAsked(at_ns=aborted.now, uid="", by="tester", reason="enough"))
+    assert (aborted.run_until_ended().pulses, aborted.run_until_ended().timing.whole) == (1, 0)
 
 
 def test_each_valve_is_opened_once_and_closed_once():

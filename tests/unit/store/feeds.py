@@ -19,6 +19,7 @@ from ald.plant.model import (
 from ald.program.model import Estimate, Program
 from ald.records.event import (
     PlantLoaded,
+    PulseTiming,
     RunEnded,
     RunIdentity,
     RunOutcome,
@@ -151,4 +152,5 @@ def ended(outcome=RunOutcome.COMPLETED):
         leaves_done=3,
         pulses=2,
         worst_error_ns=1000,
+        timing=PulseTiming(whole=2, p50_error_ns=400, p99_error_ns=900, worst_relative_error=0.25),
     )

@@ -6,6 +6,7 @@ import pytest
 from ald.records.event import (
     Event,
     PulseDone,
+    PulseTiming,
     RunIdentity,
     RunOutcome,
     RunStarted,
@@ -18,6 +19,7 @@ from unit.store.feeds import PLANT, PROGRAM, RUN, WALL
 
 PLACE = Place(machine_id=1, feed="f", position=9, session="s")
 VALUES = {"run": RUN, "plant": PLANT, "program": PROGRAM, "recipe_source": "{}", "iterations": ()}
+VALUES["timing"] = PulseTiming()
 
 
 def made(kind, **changes):

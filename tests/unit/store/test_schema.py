@@ -9,7 +9,10 @@ def columns_of(table):
     text = "\n".join(m.sql for m in migrations())
     body = re.search(rf"CREATE TABLE {table} \((.*?)\n\)", text, re.DOTALL)
     assert body, table
-    return {line.split()[0] for line in body[1].splitlines() if re.match(r"    [a-z_]+ ", line)}
+    made = {line.split()[0] for line in body[1].splitlines() if re.match(r"    [a-z0-9_]+ ", line)}
+    for more in re.findall(rf"ALTER TABLE {table}\n(.*?);", text, re.DOTALL):
+        made |= set(re.findall(r"ADD COLUMN ([a-z0-9_]+)", more))
+    return made
 
 
 def test_the_migrations_make_everything_that_is_looked_for():

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ald.api import recipe as api
 from ald.api.recipe import RecipeSpec
 from ald.plant.model import Plant
 from ald.program.compile.findings import Findings
@@ -11,8 +12,9 @@ from ald.program.compile.inputs import Value, check_inputs, resolve_inputs
 from ald.program.compile.quantities import Quantities
 from ald.program.compile.steps import Names, Steps
 from ald.program.estimate import estimate, size_violations
-from ald.program.model import Program
+from ald.program.model import Program, Timing
 from ald.program.verify import verify
+from ald.units import parse_duration_ns
 
 
 class RecipeSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,4 +84,15 @@ def compile_recipe(
         cleanup=cleanup,
         estimate=found,
         separations=proof.separations,
+        timing=timing_of(spec.timing),
+    )
+
+
+def timing_of(wanted: api.Timing) -> Timing:
+    """Return how exact the pulses have to be."""
+    return Timing(
+        max_error_ns=parse_duration_ns(wanted.max_error, "spec.timing.maxError")
+        if wanted.max_error is not None
+        else None,
+        max_relative_error=wanted.max_relative_error,
     )

@@ -217,6 +217,23 @@ def test_a_program_says_what_it_was_made_from_and_has_a_digest_of_its_own():
     assert digest(program) != digest(program_of(document, {"cycles": 6}))
 
 
+@pytest.mark.parametrize(
+    ("timing", "wanted"),
+    [
+        (None, (None, 0.2)),
+        ({"maxError": "0.5ms"}, (500_000, 0.2)),
+        ({"maxRelativeError": 0.05}, (None, 0.05)),
+    ],
+)
+def test_a_program_says_how_exact_its_pulses_have_to_be(timing, wanted):
+    document = recipe([CLEAR, TMA])
+    if timing is not None:
+        document["spec"]["timing"] = timing
+    found = program_of(document).timing
+    assert found is not None
+    assert (found.max_error_ns, found.max_relative_error) == wanted
+
+
 def test_a_program_travels_as_json_unchanged():
     program = program_of(recipe([CLEAR, TMA], cleanup=[CLEAR]))
     again = msgspec.json.decode(msgspec.json.encode(program), type=Program)
