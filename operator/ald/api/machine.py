@@ -102,6 +102,11 @@ class PLC(Model):
         "10ms",
         description="Scan cycle of the PLC, 1ms to 1s: the uncertainty of every pulse it makes.",
     )
+    write_spread: Annotated[Duration, Within("0ms", "10s")] = Field(
+        "2ms",
+        description="How much the time from a write to its acknowledgement varies at worst, 0ms to 10s. Counts for the"
+        " shortest pulse of a run until the gateway has measured 100 writes.",
+    )
 
 
 class Scan(Model):

@@ -208,6 +208,11 @@ class Timing(Model):
         allow_inf_nan=False,
         description="Largest deviation as a share of the wanted length: 0.2 is 8 ms of 40 ms.",
     )
+    short_pulses: Literal["Refuse", "Allow"] = Field(
+        "Refuse",
+        description="What to do about openings shorter than (plc.cycle + variation of the write round trips) /"
+        " maxRelativeError: refuse the run, or run it all the same and judge it by TimingMet.",
+    )
 
 
 class RecipeSpec(Model):

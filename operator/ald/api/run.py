@@ -29,6 +29,7 @@ RunReason = Literal[
     "MachineNotReady",
     "NothingMeasured",
     "Pending",
+    "PulseTooShort",
     "Queued",
     "RecipeNotFound",
     "RecordingFailed",

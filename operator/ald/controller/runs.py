@@ -41,13 +41,14 @@ from ald.controller.world import (
 )
 from ald.errors import NotFoundError, PeerError, RefusedError, Violation
 from ald.kit.log import get_logger
+from ald.program.pulse_limit import ADVICE
 from ald.records.event import RunIdentity
 from ald.wire import PROTOCOL, AbortOrder, RunOrder
 
 DECISIONS_MAX = 3
 """Decisions about one run in one pass: check, hand over, and what follows."""
 
-FINAL_REFUSALS = frozenset({"BadProgram", "BadUid", "InvalidInput", "Protocol"})
+FINAL_REFUSALS = frozenset({"BadProgram", "BadUid", "InvalidInput", "Protocol", "PulseTooShort"})
 """The gateway's words for an order that it will never take, whatever the machine does."""
 
 ABORT_RETRY_BASE_S = 0.05
@@ -260,7 +261,7 @@ class Runs:
             status = await self._link.gateway.start(_order(run, recipe, compiled))
         except (PeerError, RefusedError) as error:
             if isinstance(error, RefusedError) and error.reason in FINAL_REFUSALS:
-                memory.checked = Rejected(reason="InvalidRecipe", violations=(_refused(error),))
+                memory.checked = _rejected(error)
                 return True
             memory.refusal = f"The gateway did not take the run: {error}"
             memory.retry.failed()
@@ -339,13 +340,14 @@ class Runs:
         self.due_ns = min(self.due_ns, at_ns) if self.due_ns else at_ns
 
 
-def _refused(error: RefusedError) -> Violation:
-    return Violation(
-        path="spec",
-        value="",
-        rule=f"the gateway does not take this run ({error.reason}: {error})",
-        hint="upgrade operator and gateway to one version, then apply a new run",
-    )
+def _rejected(error: RefusedError) -> Rejected:
+    """Return why the gateway will never take the run."""
+    reason, hint = "InvalidRecipe", "upgrade operator and gateway to one version"
+    rule = f"the gateway does not take this run ({error.reason}: {error})"
+    if error.reason == "PulseTooShort":
+        reason, rule, hint = "PulseTooShort", str(error), ADVICE
+    violation = Violation(path="spec", value="", rule=rule, hint=f"{hint}, then apply a new run")
+    return Rejected(reason=reason, violations=(violation,))
 
 
 def _order(run: Document, recipe: Document, compiled: Compiled) -> RunOrder:

@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 
 from ald.engine import counter, obstacle, positions
+from ald.engine.inputs import RunGiven
 from ald.engine.state import UIDS_MAX, Run
 from ald.engine.turn import Turn
 from ald.engine.widths import widths_of
 from ald.errors import InvalidInputError, RefusedError
 from ald.plant.model import Mode
+from ald.program import pulse_limit
 from ald.program.condition import Condition
 from ald.program.model import WaitFor, digest
 from ald.records.event import MachineState
+from ald.units import format_duration
 from ald.wire import PROTOCOL, RunOrder
 
 UID_HEX_DIGITS = 32
@@ -21,13 +24,14 @@ def is_known(turn: Turn, uid: str) -> bool:
     return uid in turn.state.started_uids
 
 
-def admit(turn: Turn, order: RunOrder) -> Run:
+def admit(turn: Turn, given: RunGiven) -> Run:
     """Return the run, ready to begin, and remember its uid.
 
     Raises:
         RefusedError: it may not start now; the reason says why.
     """
-    for reason, message in (*_unfit(turn, order), *_unready(turn)):
+    order = given.order
+    for reason, message in (*_unfit(turn, order), *_unready(turn), *_too_short(turn, given)):
         raise RefusedError(reason, message)
     run = Run(
         identity=order.run,
@@ -91,6 +95,26 @@ def _unready(turn: Turn) -> Iterator[tuple[str, str]]:
     in_the_way = obstacle.found(state)
     if in_the_way is not None:
         yield in_the_way.reason, in_the_way.message
+
+
+def _too_short(turn: Turn, given: RunGiven) -> Iterator[tuple[str, str]]:
+    """Yield the pulse that is too short for this PLC and this link as it is now."""
+    program, layout = given.order.program, turn.state.layout
+    timing = program.timing
+    if layout is None or timing is None or timing.allow_short:
+        return
+    link = layout.plant.link
+    measured_ns = given.write_spread_ns
+    spread_ns = link.write_spread_ns if measured_ns is None else measured_ns
+    limit_ns = pulse_limit.minimum_ns(link.cycle_ns, spread_ns, timing)
+    of = (
+        "as plc.writeSpread declares: too few writes have been measured"
+        if measured_ns is None
+        else "p99 - p1 of the last write round trips"
+    )
+    made_of = f"plc.cycle {format_duration(link.cycle_ns)} + {format_duration(spread_ns)} ({of})"
+    for pulse in pulse_limit.too_short(program.instructions, limit_ns):
+        yield "PulseTooShort", pulse_limit.reason(pulse, limit_ns, made_of, timing)
 
 
 def _conditions(order: RunOrder) -> dict[int, Condition]:

@@ -56,7 +56,7 @@ def start(turn: Turn, given: RunGiven) -> None:
     order = given.order
     if admission.is_known(turn, order.run.uid):
         return
-    turn.change(run=admission.admit(turn, order))
+    turn.change(run=admission.admit(turn, given))
     turn.journal(
         RunStarted(
             at_ns=turn.at_ns,

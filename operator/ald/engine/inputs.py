@@ -84,9 +84,10 @@ class PlantGiven(_Input, frozen=True, kw_only=True):
 
 
 class RunGiven(_Input, frozen=True, kw_only=True):
-    """The operator wants this run executed."""
+    """The operator wants this run executed. `write_spread_ns`: how much write round trips vary as measured, None: too few."""
 
     order: RunOrder
+    write_spread_ns: int | None = None
 
 
 class AbortAsked(_Input, frozen=True, kw_only=True):

@@ -178,7 +178,8 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The connection to the PLC and what the PLC allows on it.
 
     `readable` empty means: gaps of up to `max_gap` addresses may be read over. Shared spaces: FC3 reads what FC4 would, FC1
-    what FC2 would, so that blocks of both tables may be merged.
+    what FC2 would, so that blocks of both tables may be merged. `write_spread_ns` is how much the round trip of a write varies, as
+    long as too few of them have been measured.
     """
 
     host: str
@@ -193,6 +194,7 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     shared_bits: bool = False
     readable: tuple[AddressRange, ...] = ()
     cycle_ns: int = 10_000_000
+    write_spread_ns: int = 2_000_000
 
 
 class Plant(msgspec.Struct, frozen=True, kw_only=True):

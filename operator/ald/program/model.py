@@ -123,10 +123,14 @@ class Separation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """The largest width error that a recipe allows its pulses, absolute (None: any) and as a share of the wanted width."""
+    """The largest width error that a recipe allows its pulses, absolute (None: any) and as a share of the wanted width.
+
+    allow_short: run pulses too, all the same, that the link cannot time that well.
+    """
 
     max_error_ns: int | None = None
     max_relative_error: float = 0.2
+    allow_short: bool = False
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):

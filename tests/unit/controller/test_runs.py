@@ -141,6 +141,17 @@ async def test_a_run_that_the_gateway_can_never_take_ends():
     assert "endless loop" in case.read()["status"]["message"]
 
 
+async def test_a_pulse_that_is_too_short_for_the_link_ends_the_run_with_the_figure_and_what_to_do():
+    case = Case()
+    case.bench.gateway.fail["start"] = RefusedError("PulseTooShort", "24ms; the shortest is 25ms")
+    await case.go()
+    assert case.bench.reason(s.RUN) == "PulseTooShort"
+    message = case.read()["status"]["message"]
+    assert "the shortest is 25ms" in message
+    assert "timing.shortPulses: Allow" in message
+    assert case.bench.gateway.sent("start") == [NAME]
+
+
 async def test_an_abort_goes_to_the_gateway_without_waiting_for_anything_else():
     case = Case()
     await case.go()

@@ -13,8 +13,10 @@ from ald.engine.inputs import (
 )
 from ald.errors import RefusedError
 from ald.plant.model import digest
+from ald.program.model import Timing
 from ald.records.event import RunOutcome, RunStarted
 from unit.engine.programs import (
+    MS,
     OTHER_UID,
     PLANT,
     UID,
@@ -122,3 +124,45 @@ def test_nothing_runs_without_a_plant_or_a_connection():
 def test_a_started_uid_is_remembered():
     world = World().ready().start(wait(10))
     assert UID in world.state.started_uids
+
+
+def short(open_ms, **timing):
+    wanted = replace(compiled(purge(300), valve("tma", open_ms)), timing=Timing(**timing))
+    return order(wanted)
+
+
+def refused_by(given, measured_ms=None):
+    """Return why the run is refused with this measured spread, nothing where it starts."""
+    world = World().ready()
+    spread_ns = None if measured_ms is None else int(measured_ms * MS)
+    try:
+        world.give(RunGiven(at_ns=world.now, order=given, write_spread_ns=spread_ns))
+    except RefusedError as error:
+        return f"{error.reason}: {error}"
+    assert world.events(RunStarted)
+    return ""
+
+
+def test_a_pulse_shorter_than_the_link_can_time_is_refused_with_the_figures():
+    assert refused_by(short(24), measured_ms=2.9) == (
+        "PulseTooShort: step dose-tma opens valve tma for 24ms, and the shortest pulse that can be timed honestly is 24.5ms:"
+        " (plc.cycle 2ms + 2.9ms (p99 - p1 of the last write round trips)) / 0.2"
+    )
+    assert not refused_by(short(24.5), measured_ms=2.9)
+    assert not refused_by(short(24), measured_ms=2.5)
+
+
+def test_before_a_hundred_writes_the_declared_spread_counts():
+    assert "20ms: (plc.cycle 2ms + 2ms (as plc.writeSpread declares" in refused_by(short(19))
+    assert not refused_by(short(20))
+
+
+def test_a_recipe_may_want_less_or_take_what_comes():
+    assert not refused_by(short(10, max_relative_error=0.5), measured_ms=3)
+    assert refused_by(short(10, max_relative_error=0.49), measured_ms=3)
+    assert not refused_by(short(1, allow_short=True), measured_ms=50)
+
+
+def test_a_program_that_says_nothing_of_timing_is_taken():
+    world = World().ready().start(purge(300), valve("tma", 1))
+    assert world.events(RunStarted)

@@ -24,7 +24,7 @@ apiVersion: ald.dev/v1alpha1
 kind: Machine
 metadata: {name: reactor}
 spec:
-  plc: {host: plc, sharedRegisters: true, sharedBits: true}
+  plc: {host: plc, cycle: 2ms, sharedRegisters: true, sharedBits: true}
   mode: Control
   parameters:
     - {name: chamber.temperature, table: input, address: 100, type: float32, order: CDAB, unit: °C}

@@ -324,7 +324,8 @@ class Executor:
         now_ns = self._parts.clock.monotonic_ns()
         error: ErrorReply | None = None
         try:
-            given = requests.input_of(request, now_ns)
+            spread_ns = self._station.write_spread.ns() if self._station is not None else None
+            given = requests.input_of(request, now_ns, spread_ns)
             if given is not None:
                 self._check_room(given)
                 self._give(given)

@@ -30,7 +30,7 @@ NO_LINK = LinkStatus(
 NO_SCAN = ScanStatus(sequence=0, wall_ns=0, late=0, missed=0, bad_signals=0)
 
 
-def input_of(request: DriverRequest, now_ns: int) -> Input | None:
+def input_of(request: DriverRequest, now_ns: int, write_spread_ns: int | None) -> Input | None:
     """Return what the engine is to be told, None where only the status is asked for.
 
     Raises:
@@ -46,7 +46,7 @@ def input_of(request: DriverRequest, now_ns: int) -> Input | None:
             )
         case StartRun(order=order):
             _check(order.protocol)
-            return RunGiven(at_ns=now_ns, order=order)
+            return RunGiven(at_ns=now_ns, order=order, write_spread_ns=write_spread_ns)
         case AbortRun(uid=uid, order=order):
             return AbortAsked(at_ns=now_ns, uid=uid, by=order.by, reason=order.reason)
         case Clear(order=order):

@@ -8,6 +8,7 @@ from ald.engine.effects import Coils, Lane, Target, Write
 from ald.engine.inputs import Answered, Input, LinkDown, LinkUp, Scanned, Sent, WatchdogSeen
 from ald.gateway.driver.heartbeat import Heartbeat
 from ald.gateway.driver.scanner import Scanner
+from ald.gateway.driver.spread import WriteSpread
 from ald.plant.model import Mode
 from ald.plc import link as plc
 from ald.plc.connection import Connection
@@ -42,6 +43,7 @@ class Station:
         self._heartbeat: Heartbeat | None = None
         if plant.heartbeat is not None and plant.mode is Mode.CONTROL:
             self._heartbeat = Heartbeat(plant.heartbeat, HEARTBEAT_TOKEN, now_ns)
+        self.write_spread = WriteSpread()
         self._is_connected = False
         self._connects = 0
         self._changed_ns = now_ns
@@ -119,6 +121,8 @@ class Station:
                 yield Sent(at_ns=now_ns, token=each.token, sent_ns=each.sent_ns)
         for completion in done:
             if completion.ok:
+                if not completion.data:
+                    self.write_spread.add(completion.acked_ns - completion.sent_ns)
                 yield from self._settled(completion, run, now_ns, offset_ns)
         yield from self._link_lost(now_ns)
         for completion in done:

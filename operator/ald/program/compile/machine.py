@@ -105,6 +105,7 @@ def _link(plc: api.PLC) -> LinkSettings:
             AddressRange(table=Table(r.table), first=r.first, last=r.last) for r in plc.readable
         ),
         cycle_ns=_ns(plc.cycle),
+        write_spread_ns=_ns(plc.write_spread),
     )
 
 

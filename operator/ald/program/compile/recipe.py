@@ -1,20 +1,22 @@
 """From a Recipe, a Plant and a run's inputs to a Program, or to every rule that the recipe breaks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from ald.api import recipe as api
 from ald.api.recipe import RecipeSpec
+from ald.errors import Violation
 from ald.plant.model import Plant
+from ald.program import pulse_limit
 from ald.program.compile.findings import Findings
 from ald.program.compile.inputs import Value, check_inputs, resolve_inputs
 from ald.program.compile.quantities import Quantities
 from ald.program.compile.steps import Names, Steps
 from ald.program.estimate import estimate, size_violations
-from ald.program.model import Program, Timing
+from ald.program.model import Instruction, Program, Timing
 from ald.program.verify import verify
-from ald.units import parse_duration_ns
+from ald.units import format_duration, parse_duration_ns
 
 
 class RecipeSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +73,8 @@ def compile_recipe(
     found = estimate(instructions, plant)
     findings.extend(size_violations(instructions, found))
     proof = verify(instructions, cleanup, plant)
+    timing = timing_of(spec.timing)
+    findings.extend(_short_pulses(instructions, plant, timing))
     if steps.provable:
         findings.extend(proof.violations)
     findings.finish()
@@ -84,7 +88,7 @@ def compile_recipe(
         cleanup=cleanup,
         estimate=found,
         separations=proof.separations,
-        timing=timing_of(spec.timing),
+        timing=timing,
     )
 
 
@@ -95,4 +99,20 @@ def timing_of(wanted: api.Timing) -> Timing:
         if wanted.max_error is not None
         else None,
         max_relative_error=wanted.max_relative_error,
+        allow_short=wanted.short_pulses == "Allow",
     )
+
+
+def _short_pulses(
+    instructions: tuple[Instruction, ...], plant: Plant, timing: Timing
+) -> Iterator[Violation]:
+    """Yield the pulses that no link could time well enough: the cycle of the PLC alone is too long for them."""
+    limit_ns = pulse_limit.minimum_ns(plant.link.cycle_ns, 0, timing)
+    made_of = f"plc.cycle {format_duration(plant.link.cycle_ns)}"
+    for pulse in pulse_limit.too_short(instructions, limit_ns) if not timing.allow_short else ():
+        yield Violation(
+            path=pulse.path,
+            value=format_duration(pulse.open_ns),
+            rule=pulse_limit.reason(pulse, limit_ns, made_of, timing),
+            hint=pulse_limit.ADVICE,
+        )

@@ -42,13 +42,14 @@ ORDER = order(compiled(wait(1)))
     ],
 )
 def test_each_request_becomes_one_input_at_the_time_it_came(request_, kind):
-    given = input_of(DriverRequest(id=1, request=request_), 42)
+    given = input_of(DriverRequest(id=1, request=request_), 42, 7)
     assert isinstance(given, kind)
     assert given.at_ns == 42
+    assert getattr(given, "write_spread_ns", 7) == 7
 
 
 def test_asking_for_the_status_tells_the_engine_nothing():
-    assert input_of(DriverRequest(id=1, request=GetStatus()), 42) is None
+    assert input_of(DriverRequest(id=1, request=GetStatus()), 42, None) is None
 
 
 @pytest.mark.parametrize(
@@ -60,14 +61,14 @@ def test_asking_for_the_status_tells_the_engine_nothing():
 )
 def test_another_version_is_refused_by_name(request_):
     with pytest.raises(RefusedError, match="version 99"):
-        input_of(DriverRequest(id=1, request=request_), 42)
+        input_of(DriverRequest(id=1, request=request_), 42, 7)
 
 
 def test_a_plant_that_no_request_can_read_is_refused_with_the_place():
     ranges = (AddressRange(table=Table.HOLDING, first=0, last=1),)
     plant = replace(PLANT, link=replace(PLANT.link, readable=ranges))
     with pytest.raises(InvalidInputError) as error:
-        input_of(DriverRequest(id=1, request=LoadPlant(push=push(plant), confirmed=True)), 42)
+        input_of(DriverRequest(id=1, request=LoadPlant(push=push(plant), confirmed=True)), 42, None)
     assert any("mfc.setpoint" in text for text in invalid(error.value).violations)
 
 

@@ -234,6 +234,18 @@ def test_a_program_says_how_exact_its_pulses_have_to_be(timing, wanted):
     assert (found.max_error_ns, found.max_relative_error) == wanted
 
 
+def test_a_pulse_for_which_the_cycle_of_the_plc_alone_is_too_long_is_refused_wherever_it_is():
+    short = {"name": "short", "valve": {"valve": "tma", "open": "9.9ms"}}
+    violation = faults(recipe([CLEAR, TMA, short]))["spec.steps[2]"]
+    assert "10ms: (plc.cycle 2ms) / 0.2" in violation.rule
+    assert "shortPulses: Allow" in violation.hint
+    allowed = recipe([CLEAR, TMA, short])
+    allowed["spec"]["timing"] = {"shortPulses": "Allow"}
+    found = program_of(allowed).timing
+    assert found is not None
+    assert found.allow_short
+
+
 def test_a_program_travels_as_json_unchanged():
     program = program_of(recipe([CLEAR, TMA], cleanup=[CLEAR]))
     again = msgspec.json.decode(msgspec.json.encode(program), type=Program)
