@@ -96,6 +96,11 @@ class Plc:
             del self.opened_ns[coil]
             self.robbed_ns[coil] = self.sim.now
 
+    def tidy_up(self) -> None:
+        """Whoever opened valves by hand shuts them."""
+        for coil in list(self.strange_ns):
+            self.meddle(coil)
+
     def switch(self, coil: int, *, is_open: bool) -> None:
         was = self.coils.get(coil, False)
         self.coils[coil] = is_open

@@ -5,6 +5,9 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from ald.plant.words import encode
+from ald.plc.codec import encode_pdu
+from ald.plc.request import WriteCoil, WriteRegisters
 from ald.records.event import (
     Event,
     LinkChanged,
@@ -32,7 +35,11 @@ MOVED_NS = 1500 * MS
 USURPED_NS = 1100 * MS
 """Within these times scans and beats of a calm link show what somebody else has done."""
 
+_TWENTY = encode(next(p for p in PLANT.parameters if p.name == "mfc.setpoint"), 20.0)
 WRITING = frozenset({"set", "ramp", "purge"})
+SAFE = (encode_pdu(WriteCoil(0, on=False)), encode_pdu(WriteRegisters(10, _TWENTY)))
+"""What the safe state writes to outputs."""
+
 COILS = {valve.name: coil for coil, valve in VALVES.items()}
 
 
@@ -62,8 +69,8 @@ class Rules:
         sim = self.sim
         if address not in VALVES:
             is_told = self.step is not None and self.step.step in WRITING
-            is_safe_state = self.is_safing or self.is_aborted
-            sim.require(is_told or is_safe_state, f"{address} was written for no step on record")
+            is_safe_state = (self.is_safing or self.is_aborted) and pdu in SAFE
+            sim.require(is_told or is_safe_state, f"{pdu.hex()} is of no step on record")
         elif function == 5 and value == 0xFF00:
             name = VALVES[address].name
             is_due = self.opening is not None and self.opening.valve == name
@@ -139,7 +146,7 @@ class Rules:
         self.is_aborted = event.state is MachineState.ABORTED
         if event.state is MachineState.ABORTING:
             self.is_safing = True
-            self.opening = None
+            self.opening = self.step = None
         if event.reason == "SafeStateConfirmed":
             plc = self.sim.plc
             on = [c for c in (0, *VALVES) if plc.coils.get(c) and c not in plc.strange_ns]

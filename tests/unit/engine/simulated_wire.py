@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from unit.engine.simulation import Simulation
 
 SOCKET = 5
+HEADER_BYTES = 7
 WRITES = (5, 6, 15, 16)
 
 
@@ -27,7 +28,8 @@ class Wire:
         self.inbox: list[bytes] = []
         self.is_dead = False
         self.is_mute = False
-        self.is_partial = False
+        # Bytes of the stream: taken by the kernel, held out to it, and up to where whole frames were taken.
+        self.taken = self.offered = self.framed = 0
         self.has_written = False
         self.arrives_ns = self.returns_ns = self.blocked_until = sim.now
 
@@ -42,11 +44,12 @@ class Wire:
             sim.at(self.blocked_until, lambda: None)
         self.arrives_ns = max(self.arrives_ns, sim.now + sim.latency())
         piece = data[:count]
-        was_begun = self.is_partial
-        for index, frame in enumerate(self.sent.feed(piece)):
-            # Of a frame that the kernel holds in part the rest has to follow, or the connection goes.
-            sim.rules.left(frame.pdu, is_begun=was_begun and not index)
-        self.is_partial = count < len(data) and (count > 0 or was_begun)
+        held_out, self.offered = self.offered, self.taken + len(data)
+        self.taken += count
+        for frame in self.sent.feed(piece):
+            # What has been held out to the kernel before may be there in part, so that the rest has to follow.
+            sim.rules.left(frame.pdu, is_begun=self.framed < held_out)
+            self.framed += HEADER_BYTES + len(frame.pdu)
         sim.at(self.arrives_ns, lambda: self._arrive(piece))
         return count
 
@@ -70,13 +73,20 @@ class Wire:
         if fate == "reset" and sim.chance(0.5):
             self.die()
             return
-        answer = sim.plc.serve(pdu) if fate != "refuse" else sim.refusal(pdu)
+        answer = sim.plc.serve(pdu) if fate != "refuse" else self._refusal(pdu)
         if fate == "reset":
             self.die()
             return
         whole = struct.pack(">HHHB", transaction, 0, len(answer) + 1, unit) + answer
         self.returns_ns = max(self.returns_ns, sim.now + sim.latency())
         sim.at(self.returns_ns, lambda: self.inbox.append(whole))
+
+    def _refusal(self, pdu: bytes) -> bytes:
+        """Refuse, or fail in the middle of it."""
+        code = self.sim.rng.choice((2, 4, 4, 6))
+        if code == 4 and self.sim.rng.random() < 0.5:
+            self.sim.plc.serve(pdu)
+        return bytes((pdu[0] | 0x80, code))
 
     def die(self) -> None:
         self.is_dead = True

@@ -27,7 +27,7 @@ from ald.gateway.driver.memory import RunMemory
 from ald.kit.lines import Level, Lines
 from ald.plant.model import Plant, digest
 from ald.plc.link import Link
-from ald.records.event import Event, MachineState, PulseOpening
+from ald.records.event import Event, MachineState, PulseOpening, StepStarted
 from ald.wire import (
     PROTOCOL,
     AbortOrder,
@@ -131,20 +131,13 @@ class Simulation:
         return run.identity.uid if run is not None else None
 
     def fate(self, pdu: bytes) -> str:
-        if pdu[0] == 6 and self.now < self.refuses_beats_until:
+        if pdu[0] == 6 and self.now < self.refuses_beats_until and not self.is_calm:
             return "refuse"
         rate = self.fault_rate * (10 if pdu[0] == 5 else 1)
         if self.is_calm or self.rng.random() >= rate:
             return "ok"
         self.trouble()
         return self.rng.choice(("mute", "reset", "refuse"))
-
-    def refusal(self, pdu: bytes) -> bytes:
-        """Refuse, or fail in the middle of it."""
-        code = self.rng.choice((2, 4, 4, 6))
-        if code == 4 and self.rng.random() < 0.5:
-            self.plc.serve(pdu)
-        return bytes((pdu[0] | 0x80, code))
 
     def latency(self) -> int:
         return self.rng.randrange(self.slow_ns // 4, self.slow_ns)
@@ -166,9 +159,13 @@ class Simulation:
     def record(self, event: Event) -> None:
         self.rules.record(event)
         self.journal.append(event)
-        if not isinstance(event, PulseOpening) or self.is_calm:
+        if self.is_calm or not isinstance(event, PulseOpening | StepStarted):
             return
-        if self.rng.random() < 0.05:
+        if isinstance(event, StepStarted):
+            # A set point may have to wait behind a scan, and is to be taken back then.
+            if event.step == "set" and self.rng.random() < 0.05:
+                self.at(self.now + self.rng.randrange(8 * MS), self.ask_abort)
+        elif self.rng.random() < 0.05:
             ways = (self.ask_abort, self.crash, self.stop, self.hang_up)
             within_ns = self.rng.choice((MS // 10, MS, 2 * MS, 8 * MS))
             self.at(self.now + self.rng.randrange(within_ns), self.rng.choice(ways))
@@ -251,8 +248,11 @@ class Simulation:
     def ask_clear(self) -> None:
         self.requests.append(Clear(order=ClearOrder(by="t", comment="c")))
 
+    def pause(self) -> None:
+        self.stall(0 if self.is_calm else self.rng.randrange(300 * MS))
+
     def hang_up(self) -> None:
-        """The connection breaks, with whatever waits or is on its way."""
+        """The connection breaks."""
         if self.connection is not None and self.connection.wire is not None:
             self.connection.wire.die()
 
@@ -279,9 +279,6 @@ class Simulation:
         """The PLC takes no heartbeat for a while."""
         if not self.is_calm:
             self.refuses_beats_until = self.now + self.rng.randrange(4 * S)
-
-    def pause(self) -> None:
-        self.stall(0 if self.is_calm else self.rng.randrange(300 * MS))
 
     def fill(self) -> None:
         self.is_full = not self.is_full and not self.is_calm
@@ -314,6 +311,7 @@ class Simulation:
             self.at(when + self.rng.randrange(S), self.ask_clear)
         self.at(self.start_ns + QUIET_FROM_NS + S, self.ask_abort)
         self.at(self.start_ns + QUIET_FROM_NS, lambda: setattr(self, "is_full", False))
+        self.at(self.start_ns + QUIET_FROM_NS + 1, self.plc.tidy_up)
         for after_ns, act in ((0, self.ask_clear), (1, self.ask_plant), (S, self._last_run)):
             self.at(self.start_ns + QUIET_FROM_NS + 3 * S + after_ns, act)
         self.at(self.start_ns + END_NS - S, self.crash)

@@ -49,8 +49,8 @@ class Heartbeat:
         self._due_ns = now_ns
         self._is_waiting = False
         self._acked_ns: int | None = None
-        # What the register may hold by our own doing; empty while that is not known.
-        self._ours: frozenset[int] = frozenset()
+        # What the register may hold without having been moved by somebody else; empty while that is not known.
+        self._known: frozenset[int] = frozenset()
         self._foreign_beats = 0
         self._told = Watchdog()
 
@@ -74,9 +74,9 @@ class Heartbeat:
         address = self._declared.address
         self._count = (self._count + 1) % WORD
         self._is_waiting = True
-        if self._ours:
+        if self._known:
             # A PLC that answers out of order shows the new count already.
-            self._ours |= {self._count}
+            self._known |= {self._count}
             read = ReadRegisters(Table.HOLDING, address, 1)
             link.submit(Lane.HEARTBEAT, read, self._token - 1, now_ns)
         request = WriteRegisters(address, (self._count,))
@@ -90,9 +90,8 @@ class Heartbeat:
         """Take in what became of a beat, or of the look before it."""
         if completion.token == self._token:
             self._beaten(completion)
-        elif completion.ok and self._ours:
-            is_ours = int.from_bytes(completion.data, "big") in self._ours
-            self._foreign_beats = max(0, self._foreign_beats - 1) if is_ours else CALM_BEATS
+        elif completion.ok and self._known:
+            self._looked(int.from_bytes(completion.data, "big"))
 
     def news(self, now_ns: int) -> Watchdog | None:
         """Return how it stands where that has changed since the last call. The PLC shuts the valves after its timeout."""
@@ -109,7 +108,7 @@ class Heartbeat:
     def disconnected(self) -> None:
         """Nothing is known any more, and the engine knows that by itself."""
         self._acked_ns = None
-        self._ours = frozenset()
+        self._known = frozenset()
         self._foreign_beats = 0
         self._told = Watchdog()
 
@@ -118,14 +117,22 @@ class Heartbeat:
         self._due_ns = now_ns
         self._is_waiting = False
 
+    def _looked(self, word: int) -> None:
+        if word in self._known:
+            self._foreign_beats = max(0, self._foreign_beats - 1)
+        else:
+            self._foreign_beats = CALM_BEATS
+            # Where the PLC takes no beat of ours this stands there for long: it was moved once, not each time it is seen.
+            self._known |= {word}
+
     def _beaten(self, completion: Completion) -> None:
         self._is_waiting = False
         if completion.ok:
             self._acked_ns = completion.acked_ns
-            self._ours = frozenset({self._count})
+            self._known = frozenset({self._count})
             return
         self._acked_ns = None
         if not completion.unknown:
-            self._ours -= {self._count}
-        elif len(self._ours) > DOUBTS_MAX:
-            self._ours = frozenset()
+            self._known -= {self._count}
+        elif len(self._known) > DOUBTS_MAX:
+            self._known = frozenset()

@@ -204,6 +204,19 @@ def test_a_refused_beat_leaves_what_was_there():
     assert life.is_foreign
 
 
+def test_what_another_left_there_while_our_beats_are_refused_was_moved_once():
+    life = Life()
+    life.live(3)
+    life.word = 4711
+    life.live(CALM_BEATS, ok=False)
+    assert life.is_foreign
+    life.live(ok=False)
+    assert not life.is_foreign
+    life.word = 4712
+    life.live(ok=False)
+    assert life.is_foreign
+
+
 def test_when_too_many_beats_are_in_doubt_nothing_is_known():
     life = Life()
     life.live(3)
