@@ -250,8 +250,12 @@ class DriverRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DriverReply(msgspec.Struct, frozen=True, kw_only=True):
-    """One packet from the driver: its status after the request, or why it refused."""
+    """One packet from the driver: its status after the request, or why it refused.
+
+    `at_ns` is the monotonic time at which the status was so: replies of two connections may be read in any order.
+    """
 
     id: int
+    at_ns: int
     status: DriverStatus
     error: ErrorReply | None = None

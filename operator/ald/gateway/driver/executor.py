@@ -52,7 +52,7 @@ from ald.records.event import (
     SessionStarted,
     StateChanged,
 )
-from ald.wire import DriverReply, DriverRequest, DriverStatus, ErrorReply
+from ald.wire import DriverReply, DriverRequest, ErrorReply
 
 SPIN_NS = 300_000
 """Before a valve edge the loop sleeps up to here, and turns on the spot for the rest: a sleep ends late by up to this."""
@@ -333,7 +333,7 @@ class Executor:
             error = ErrorReply(reason=refused.reason, message=str(refused))
         except InvalidInputError as invalid:
             error = requests.invalid(invalid)
-        return DriverReply(id=request.id, status=self._status(), error=error)
+        return self._reply(request.id, error)
 
     def _check_room(self, given: Input) -> None:
         """Refuse a run or a plant that the ring could not hold: a run without its record is none."""
@@ -353,15 +353,16 @@ class Executor:
             error = ErrorReply(
                 reason="RunActive", message="a run is on; try again when it has ended"
             )
-        return DriverReply(id=glance.id, status=self._status(), error=error)
+        return self._reply(glance.id, error)
 
-    def _status(self) -> DriverStatus:
-        station, offset_ns = self._station, self._wall.offset_ns
-        return status.driver_status(
+    def _reply(self, number: int, error: ErrorReply | None) -> DriverReply:
+        station, now_ns = self._station, self._parts.clock.monotonic_ns()
+        told = status.driver_status(
             self._state,
-            requests.NO_LINK if station is None else station.link_status(offset_ns),
+            requests.NO_LINK if station is None else station.link_status(self._wall.offset_ns),
             requests.NO_SCAN if station is None else station.scan_status(),
         )
+        return DriverReply(id=number, at_ns=now_ns, status=told, error=error)
 
     # Chores.
 

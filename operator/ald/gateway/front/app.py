@@ -110,7 +110,7 @@ async def watch(driver: Driver, board: Board, holder: Path) -> None:
     host = socket.gethostname()
     while True:
         try:
-            board.set_driver((await driver.ask(GetStatus())).status)
+            board.answered(await driver.ask(GetStatus()))
         except PeerError:
             name = await asyncio.to_thread(holder_name, holder)
             board.set_driver(None, waiting_for="" if name.split("/")[0] == host else name)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import ald
-from ald.wire import PROTOCOL, DriverStatus, GatewayStatus
+from ald.wire import PROTOCOL, DriverReply, DriverStatus, GatewayStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,7 @@ class Board:
         self._revision = clock.wall_ns() // 1_000_000_000
         self._changed = asyncio.Event()
         self._driver: DriverStatus | None = None
+        self._answered_ns = 0
         self._waiting_for = ""
         self._journal: tuple[bool, str] = (False, "the journal is not open yet")
         self._marks: Marks | None = None
@@ -92,6 +93,12 @@ class Board:
             driver=self._driver,
         )
 
+    def answered(self, reply: DriverReply) -> None:
+        """Take in an answer of the driver, unless a later one was read first: the status never goes back in time."""
+        if reply.at_ns >= self._answered_ns:
+            self._answered_ns = reply.at_ns
+            self.set_driver(reply.status)
+
     def set_driver(self, status: DriverStatus | None, waiting_for: str = "") -> None:
         """Take in the driver's word."""
         before, now_ns = self._driver, self._clock.monotonic_ns()
@@ -119,8 +126,11 @@ class Board:
         await self._wait(lambda: self._revision != seen, wait_s)
 
     async def wait_for_position(self, after: int, wait_s: float) -> None:
-        """Return when there is a record behind `after`, or after `wait_s`."""
-        await self._wait(lambda: self._marks is not None and self._marks.latest > after, wait_s)
+        """Return when the feed ends elsewhere than at `after`, or after `wait_s`.
+
+        A feed that ends before it is another one than whoever asks knows, and says so best at once.
+        """
+        await self._wait(lambda: self._marks is not None and self._marks.latest != after, wait_s)
 
     def close(self) -> None:
         """Let nobody wait any more."""

@@ -159,7 +159,7 @@ class Service:
     async def _order(self, request: Request) -> web.Response:
         """Hand a request to the driver; its refusal is ours."""
         reply = await self._driver.ask(request)
-        self._board.set_driver(reply.status)
+        self._board.answered(reply)
         if reply.error is not None:
             return _json(reply.error, status=409)
         return _json(self._board.status)

@@ -47,11 +47,11 @@ class Server:
 
     def _answer(self, request):
         self.asked.append(request)
-        return DriverReply(id=request.id, status=STATUS)
+        return DriverReply(id=request.id, at_ns=0, status=STATUS)
 
     def _glance(self, glance):
         self.glances.append(glance)
-        return DriverReply(id=glance.id, status=STATUS)
+        return DriverReply(id=glance.id, at_ns=0, status=STATUS)
 
 
 @pytest.fixture

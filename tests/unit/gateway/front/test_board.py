@@ -6,7 +6,7 @@ import pytest
 from ald.gateway.front.board import STEP_INTERVAL_NS, Board
 from ald.gateway.front.feed import Marks
 from ald.records.event import MachineState, RunIdentity
-from ald.wire import RunProgress
+from ald.wire import DriverReply, RunProgress
 from fixtures.driver import IDLE
 
 MARKS = Marks(feed="f", latest=5, committed=3, dropped_to=0, lost=0, ring="r", ring_sequence=5)
@@ -129,6 +129,20 @@ def test_a_driver_that_went_away_and_who_is_in_its_way_are_news(board):
     assert board.status.waiting_for == "pod-b/7"
 
 
+def reply(at_ns, **changes):
+    return DriverReply(id=1, at_ns=at_ns, status=msgspec.structs.replace(IDLE, **changes))
+
+
+def test_an_answer_that_a_later_one_overtook_is_not_taken_in(board):
+    board.answered(reply(10))
+    board.answered(reply(30, state=MachineState.EXECUTE, run=RUN))
+    before = board.status
+    board.answered(reply(20))
+    assert board.status == before, "a run that was accepted does not vanish again"
+    board.answered(reply(40))
+    assert board.driver == IDLE
+
+
 def test_the_journal_is_news_when_its_state_changes_but_not_with_each_record(board):
     board.set_journal(MARKS, ok=True, message="")
     before = board.status.revision
@@ -167,6 +181,11 @@ async def test_waiting_ends_with_its_time_and_with_the_process(board):
         board.close()
         await waiting
     assert board.status.revision == seen
+
+
+async def test_a_position_behind_the_end_of_the_feed_is_not_waited_for(board):
+    board.set_journal(MARKS, ok=True, message="")
+    await board.wait_for_position(6, 30)
 
 
 async def test_a_revision_that_was_never_given_is_not_waited_for(board):
