@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from fixtures.postgres import PostgresServer, run_server
+from fixtures.processes import snapshot_of
 from fixtures.wait import eventually
 
 pytestmark = pytest.mark.integration
@@ -29,6 +30,18 @@ def test_each_database_starts_empty_and_is_seen_by_no_other(postgres: PostgresSe
     with psycopg.connect(second) as connection:
         rows = connection.execute("SELECT to_regclass('only_here')").fetchall()
     assert rows == [(None,)]
+
+
+def test_all_statements_of_a_snapshot_see_one_moment(database: str):
+    with psycopg.connect(database, autocommit=True) as writer:
+        writer.execute("CREATE TABLE feed (position int)")
+        writer.execute("INSERT INTO feed VALUES (1)")
+        with snapshot_of(database) as history:
+            assert history.count("SELECT max(position) FROM feed") == 1
+            writer.execute("INSERT INTO feed VALUES (2)")
+            assert history.sql("SELECT count(*), max(position) FROM feed") == [(1, 1)]
+    with snapshot_of(database) as history:
+        assert history.count("SELECT count(*) FROM feed") == 2
 
 
 def test_a_wrong_password_is_refused(postgres: PostgresServer):

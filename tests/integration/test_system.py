@@ -88,7 +88,8 @@ def test_quick_runs_one_after_another_each_have_the_scans_of_their_own_time(runn
     uids = [running.operator.completed(brief, within_s=20) for _ in range(BRIEF_RUNS)]
     for uid in uids:
         running.stored(uid)
-        check_twins(running, uid)
+        with running.snapshot() as history:
+            check_twins(history, uid)
     check_whole(running, uids[-1])
     assert running.count("SELECT count(*) FROM process_executions") == len(uids)
     assert running.count("SELECT count(*) FROM scans WHERE process_id IS NULL") > 0
