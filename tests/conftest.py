@@ -17,11 +17,11 @@ pytest_plugins = [
     "fixtures.controller",
     "fixtures.system",
     "fixtures.simulator",
+    "fixtures.processes",
     "fixtures.front",
     "fixtures.history",
     "fixtures.logger",
     "fixtures.driver_process",
-    "fixtures.processes",
     "fixtures.program",
 ]
 
@@ -54,3 +54,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     }
     if unknown:
         raise pytest.UsageError("\n".join(sorted(unknown)))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let no test that has to be alone run beside others."""
+    if item.get_closest_marker("serial") and hasattr(item.config, "workerinput"):
+        pytest.fail("marked serial, so it runs alone: leave out -n, or add -m 'not serial'")

@@ -27,7 +27,7 @@ from fixtures.logger import INSTALLATION
 
 pytestmark = pytest.mark.integration
 
-CYCLES = 10
+CYCLES = 5
 RUN = RunIdentity(namespace="lab", name="counted", uid=str(uuid.UUID(int=77)))
 RECIPE = {
     "apiVersion": "ald.dev/v1alpha1",

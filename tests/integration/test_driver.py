@@ -116,6 +116,7 @@ def test_a_run_opens_at_the_plc_what_its_record_says(bench):
     assert status.state is MachineState.IDLE
 
 
+@pytest.mark.serial
 def test_widths_at_the_plc_are_those_on_record(bench):
     driver, simulator, plant = bench
     driver.run(order_of(plant, looped(20, *CYCLE), 82))

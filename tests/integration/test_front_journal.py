@@ -1,6 +1,8 @@
 """The front's journal: a real ring into a real file, killed, damaged, foreign, and its farewell."""
 
 import asyncio
+import copy
+import os
 import signal
 import time
 
@@ -99,14 +101,14 @@ async def test_a_killed_front_loses_and_doubles_nothing(front):
 def test_the_front_stays_until_the_drivers_last_record(front):
     front.ring.append(EVENT, session_started("session-a"))
     eventually(lambda: front.metric("ald_feed_position") == 1.0, within_s=10)
-    assert front.process is not None
-    front.process.send_signal(signal.SIGTERM)
+    os.kill(front.pid, signal.SIGTERM)
     eventually(lambda: '"front_ending"' in front.log, within_s=10)
     assert front.plain("/livez")[0] == 200
-    assert front.process.poll() is None
+    assert front.guard is not None
+    assert front.guard.poll() is None
     front.ring.append(EVENT, pulse_done())
     front.ring.append(EVENT, session_ended("session-a"))
-    assert front.process.wait(10) == 0
+    assert front.ended(within_s=10) == 0
     assert front.ring.used == 0
 
 
@@ -194,13 +196,11 @@ def test_settings_that_cannot_be_are_told_in_plain_words(idle_front, variable, v
 @pytest.mark.requirement("INT-19")
 def test_a_second_front_waits_for_the_first_and_takes_over(front):
     eventually(lambda: front.plain("/readyz")[0] == 200, within_s=10)
-    first, first_port = front.process, front.plain_port
-    assert first is not None
+    first, first_port = copy.copy(front), front.plain_port
     front.start()
     eventually(lambda: "is held by" in front.plain("/readyz")[1], within_s=10)
     assert front.plain_port != first_port
-    first.kill()
-    first.wait(10)
+    first.end(signal.SIGKILL)
     eventually(lambda: front.plain("/readyz")[0] == 200, within_s=10)
 
 

@@ -16,14 +16,15 @@ LIVES = 25
 
 # Appends numbered payloads as fast as it can; says after each record that it is in the ring.
 WRITER = """
-import sys
+import os, sys
 from pathlib import Path
 from ald.errors import RingFullError
 from ald.gateway.ring import RingWriter
+parent = os.getppid()
 writer = RingWriter(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
 print("up", flush=True)
 number = 0
-while True:
+while os.getppid() == parent:
     number += 1
     try:
         sequence = writer.append(1, b"%d " % number * (number % 97))
@@ -39,10 +40,11 @@ READER = """
 import os, sys
 from pathlib import Path
 from ald.gateway.ring import RingReader
+parent = os.getppid()
 reader = RingReader(Path(sys.argv[1]))
 journal = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 print("up", flush=True)
-while True:
+while os.getppid() == parent:
     for record in reader.read(50):
         line = f"{record.sequence} {record.session} {len(record.payload)}\\n"
         os.write(journal, line.encode())
