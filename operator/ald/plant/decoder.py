@@ -14,22 +14,25 @@ import numpy as np
 import numpy.typing as npt
 
 from ald.errors import LinkDesyncError
-from ald.plant.model import DataType, Signal, Table
-from ald.plant.words import byte_positions
+from ald.plant.model import DataType, Order, Signal, Table
 
 QUALITY_BAD = 0
 QUALITY_GOOD = 2
 
-_DTYPES = {
-    DataType.INT16: ">i2",
-    DataType.UINT16: ">u2",
-    DataType.INT32: ">i4",
-    DataType.UINT32: ">u4",
-    DataType.INT64: ">i8",
-    DataType.UINT64: ">u8",
-    DataType.FLOAT32: ">f4",
-    DataType.FLOAT64: ">f8",
+_NUMBERS = {
+    DataType.INT16: "i2",
+    DataType.UINT16: "u2",
+    DataType.INT32: "i4",
+    DataType.UINT32: "u4",
+    DataType.INT64: "i8",
+    DataType.UINT64: "u8",
+    DataType.FLOAT32: "f4",
+    DataType.FLOAT64: "f8",
 }
+
+# With the two bytes of each word swapped or not, every order is plain big endian or plain little endian.
+_SWAPPED = frozenset({Order.CDAB, Order.BADC})
+_ENDS = {Order.ABCD: ">", Order.BADC: ">", Order.CDAB: "<", Order.DCBA: "<"}
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,12 +48,41 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
         return (self.count + 7) // 8 if self.table.is_bits else 2 * self.count
 
 
-class _Words(msgspec.Struct, frozen=True):
-    """Signals of one register type: columns, and per signal the positions of its bytes, most significant first."""
+class _Places(msgspec.Struct, frozen=True):
+    """Indices into an array. One run upwards, which costs no copy, goes from `first` to before `end`; `end` is 0 for any other."""
+
+    indices: npt.NDArray[np.intp]
+    first: int
+    end: int
+
+
+class _Layout(msgspec.Struct, frozen=True):
+    """Signals that decode alike: their columns, and the words of each, lowest address first, counted over all register blocks.
+
+    `swapped`: the two bytes of each word change places before `dtype` is applied.
+    """
 
     dtype: str
-    columns: npt.NDArray[np.intp]
-    positions: npt.NDArray[np.intp]
+    swapped: bool
+    columns: _Places
+    words: _Places
+
+    def put(
+        self,
+        values: npt.NDArray[np.float64],
+        plain: npt.NDArray[np.uint16],
+        swapped: npt.NDArray[np.uint16],
+    ) -> None:
+        """Put the raw values into their columns, from the words of a scan."""
+        source = swapped if self.swapped else plain
+        places = self.words
+        # `take` is several times as fast as an index in brackets.
+        words = source[places.first : places.end] if places.end else source.take(places.indices)
+        columns = self.columns
+        if columns.end:
+            values[columns.first : columns.end] = words.view(self.dtype)
+        else:
+            values[columns.indices] = words.view(self.dtype)
 
 
 class ScanDecoder:
@@ -69,35 +101,28 @@ class ScanDecoder:
         shared_bits: bool = False,
     ) -> None:
         self._blocks = tuple(blocks)
+        self._parts = tuple((block.table.is_bits, block.payload_bytes) for block in self._blocks)
         self._scale = np.array([s.scale for s in signals], np.float64)
         self._offset = np.array([s.offset for s in signals], np.float64)
-        starts = np.cumsum([0, *(b.payload_bytes for b in self._blocks)])
+        self._is_scaled = bool(np.any(self._scale != 1.0) or np.any(self._offset != 0.0))
+        starts = _starts(self._blocks)
         block_of = np.zeros(len(signals), np.intp)
         bits: list[tuple[int, int, int]] = []
-        words: defaultdict[DataType, list[tuple[int, list[int]]]] = defaultdict(list)
+        layouts: defaultdict[tuple[DataType, Order], list[tuple[int, int]]] = defaultdict(list)
         for column, signal in enumerate(signals):
             point = signal.point
             shared = shared_bits if point.table.is_bits else shared_registers
             index = self._covering(signal, shared=shared)
             block_of[column] = index
             distance = point.address - self._blocks[index].first
-            start = int(starts[index])
             if point.table.is_bits:
-                bits.append((column, start + distance // 8, distance % 8))
+                bits.append((column, starts[index] + distance // 8, distance % 8))
             else:
-                at = start + 2 * distance
-                places = [at + i for i in byte_positions(point.type, point.order)]
-                words[point.type].append((column, places))
+                layouts[point.type, point.order].append((column, starts[index] + distance))
         self._block_of = block_of
         self._bits = np.array(bits, np.intp).reshape(-1, 3).T
-        self._words = tuple(
-            _Words(
-                _DTYPES[kind],
-                np.array([column for column, _ in found], np.intp),
-                np.array([places for _, places in found], np.intp),
-            )
-            for kind, found in words.items()
-        )
+        self._layouts = tuple(_layout(*key, found) for key, found in layouts.items())
+        self._is_swapping = any(layout.swapped for layout in self._layouts)
 
     def _covering(self, signal: Signal, *, shared: bool) -> int:
         point = signal.point
@@ -122,25 +147,65 @@ class ScanDecoder:
         Raises:
             LinkDesyncError: a payload is longer or shorter than its block.
         """
-        parts = []
-        for block, payload in zip(self._blocks, payloads, strict=True):
-            size = block.payload_bytes
+        registers: list[bytes] = []
+        bits: list[bytes] = []
+        for index, ((is_bits, size), payload) in enumerate(zip(self._parts, payloads, strict=True)):
             if payload is not None and len(payload) != size:
+                block = self._blocks[index]
                 raise LinkDesyncError(
                     f"{block.count} of table {block.table.value} from {block.first} take {size} bytes, got {len(payload)}"
                 )
-            parts.append(bytes(size) if payload is None else payload)
-        data = np.frombuffer(b"".join(parts), np.uint8)
+            part = bits if is_bits else registers
+            part.append(bytes(size) if payload is None else payload)
         values = np.empty(len(self._scale), np.float64)
         columns, places, shifts = self._bits
-        values[columns] = (data[places] >> shifts) & 1
+        if len(columns):
+            values[columns] = (np.frombuffer(b"".join(bits), np.uint8)[places] >> shifts) & 1
+        plain = np.frombuffer(b"".join(registers), np.uint16)
+        swapped = plain.byteswap() if self._is_swapping else plain
         # A PLC may send any bits: a signalling NaN or an overflow in the scaling is bad, and no reason to warn.
         with np.errstate(over="ignore", invalid="ignore"):
-            for group in self._words:
-                values[group.columns] = data[group.positions].view(group.dtype)[:, 0]
-            values *= self._scale
-            values += self._offset
-        read = np.array([p is not None for p in payloads], np.bool_)
-        good = np.isfinite(values) & read[self._block_of]
-        values[~good] = np.nan
-        return values, np.where(good, QUALITY_GOOD, QUALITY_BAD).astype(np.uint8)
+            for layout in self._layouts:
+                layout.put(values, plain, swapped)
+            if self._is_scaled:
+                values *= self._scale
+                values += self._offset
+        good = np.isfinite(values)
+        if None in payloads:
+            good &= np.array([p is not None for p in payloads], np.bool_)[self._block_of]
+        if np.count_nonzero(good) < len(good):
+            values[~good] = np.nan
+        return values, good.view(np.uint8) * np.uint8(QUALITY_GOOD)
+
+
+def _starts(blocks: Sequence[Block]) -> list[int]:
+    """Return where each block begins: in the words of all register blocks, or in the bytes of all blocks of bits."""
+    starts, words, octets = [], 0, 0
+    for block in blocks:
+        if block.table.is_bits:
+            starts.append(octets)
+            octets += block.payload_bytes
+        else:
+            starts.append(words)
+            words += block.count
+    return starts
+
+
+def _layout(kind: DataType, order: Order, found: list[tuple[int, int]]) -> _Layout:
+    """Return the layout of signals of one type and order, each given as its column and its first word."""
+    columns = np.array([column for column, _ in found], np.intp)
+    firsts = np.array([first for _, first in found], np.intp)
+    words = (firsts[:, np.newaxis] + np.arange(kind.words)).ravel()
+    return _Layout(
+        dtype=_ENDS[order] + _NUMBERS[kind],
+        swapped=order in _SWAPPED,
+        columns=_places(columns),
+        words=_places(words),
+    )
+
+
+def _places(indices: npt.NDArray[np.intp]) -> _Places:
+    """Return the indices, with their run where they are one."""
+    first = int(indices[0])
+    end = first + len(indices)
+    return _Places(indices, first, end if np.array_equal(indices, np.arange(first, end)) else 0)

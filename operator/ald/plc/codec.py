@@ -15,6 +15,7 @@ Whatever does not fit raises `LinkDesyncError`: on a byte stream nothing after i
 
 from __future__ import annotations
 
+import functools
 import struct
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 HEADER_BYTES = 7
 PDU_BYTES_MAX = 253
 FRAME_BYTES_MAX = HEADER_BYTES + PDU_BYTES_MAX
+
+KNOWN_MAX = 1024
+"""Requests whose bytes are kept: more than the blocks of any scan."""
 
 _HEADER = struct.Struct(">HHHB")
 _FIVE = struct.Struct(">BHH")
@@ -103,8 +107,9 @@ def encode(request: Request, transaction: int, unit: int) -> bytes:
     return _HEADER.pack(transaction, 0, 1 + len(pdu), unit) + pdu
 
 
+@functools.lru_cache(maxsize=KNOWN_MAX)
 def encode_pdu(request: Request) -> bytes:
-    """Return function and data of a request."""
+    """Return function and data of a request; scans ask for the same blocks again and again."""
     match request:
         case ReadBits() | ReadRegisters():
             return _FIVE.pack(_FUNCTIONS[request.table], request.address, request.count)

@@ -114,6 +114,8 @@ class Link:
         self._attempt = 0
         self._lanes: tuple[deque[Pending], ...] = tuple(deque() for _ in Lane)
         self._in_flight: dict[int, Pending] = {}
+        # Those of them of which the kernel has not taken every byte, in their order in the stream.
+        self._leaving: deque[Pending] = deque()
         self._transaction = 0
         self._next_edge_ns: int | None = None
         self._reader = codec.FrameReader()
@@ -227,14 +229,12 @@ class Link:
 
     def tick(self, now_ns: int) -> None:
         """Notice what took too long."""
-        where = f"{self.settings.host} port {self.settings.port}"
-        wait_s = self.settings.timeout_ns / 1e9
         if self._state is State.CONNECTING and now_ns >= self._connect_deadline_ns:
-            self.lost(LinkTimeoutError(f"{where} did not accept within {wait_s:g} s"), now_ns)
+            self.lost(LinkTimeoutError(self._too_long("accept")), now_ns)
         elif self._state is State.UP:
             deadline_ns = self._oldest_deadline_ns()
             if deadline_ns is not None and now_ns >= deadline_ns:
-                self.lost(LinkTimeoutError(f"{where} did not answer within {wait_s:g} s"), now_ns)
+                self.lost(LinkTimeoutError(self._too_long("answer")), now_ns)
 
     def outgoing(self, now_ns: int) -> bytes:
         """Fill the window and return the bytes to hand to the kernel."""
@@ -246,6 +246,7 @@ class Link:
             self._outgoing += codec.encode(pending.request, self._transaction, self.settings.unit)
             pending.end = self._handed + len(self._outgoing)
             self._in_flight[self._transaction] = pending
+            self._leaving.append(pending)
             self._requests += 1
         return bytes(self._outgoing)
 
@@ -253,13 +254,14 @@ class Link:
         """The kernel took the first `count` bytes of `outgoing`; `at_ns` was read right before."""
         del self._outgoing[:count]
         self._handed += count
-        for pending in self._in_flight.values():
-            if pending.sent_ns is None and pending.end <= self._handed:
-                pending.sent_ns = at_ns
-                self._sent.append(Sent(token=pending.token, sent_ns=at_ns))
-                if pending.is_valve_edge:
-                    wait_ns = at_ns - pending.submitted_ns
-                    self._worst_valve_wait_ns = max(self._worst_valve_wait_ns, wait_ns)
+        leaving = self._leaving
+        while leaving and leaving[0].end <= self._handed:
+            pending = leaving.popleft()
+            pending.sent_ns = at_ns
+            self._sent.append(Sent(token=pending.token, sent_ns=at_ns))
+            if pending.is_valve_edge:
+                wait_ns = at_ns - pending.submitted_ns
+                self._worst_valve_wait_ns = max(self._worst_valve_wait_ns, wait_ns)
 
     def receive(self, data: bytes, now_ns: int) -> None:
         """Take in bytes from the PLC; b"" means that it closed the connection."""
@@ -295,6 +297,11 @@ class Link:
         self._give_up(State.CLOSED, LinkDownError("the link was closed"))
 
     # Inside.
+
+    def _too_long(self, what: str) -> str:
+        settings = self.settings
+        wait_s = settings.timeout_ns / 1e9
+        return f"{settings.host} port {settings.port} did not {what} within {wait_s:g} s"
 
     def _choose(self, now_ns: int) -> Pending | None:
         """Return the request to send next, or None: nothing waits, the window is full, or an edge is near."""
@@ -343,7 +350,10 @@ class Link:
         del self._in_flight[frame.transaction]
         # Only an answer proves that the PLC serves us; one that accepts and closes at once keeps backing off.
         self._attempt = 0
-        self._times.setdefault(pending.key, Times()).add(now_ns - pending.sent_ns)
+        times = self._times.get(pending.key)
+        if times is None:
+            times = self._times[pending.key] = Times()
+        times.add(now_ns - pending.sent_ns)
         uncertain = error is not None and error.code in _UNCERTAIN_EXCEPTIONS
         self._completions.append(
             Completion(
@@ -363,6 +373,7 @@ class Link:
         in_flight, self._in_flight = self._in_flight, {}
         begun = self._handed
         self._outgoing.clear()
+        self._leaving.clear()
         self._handed = 0
         for pending in in_flight.values():
             touched = pending.begin < begun

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+import functools
 
+from ald.plc.codec import KNOWN_MAX
 from ald.plc.request import ReadBits, ReadRegisters, Request, is_coil_write
 
 
@@ -54,7 +56,11 @@ class Pending:
     @property
     def key(self) -> str:
         """What round trips are kept apart by: the block of a read, the kind of a write."""
-        request = self.request
-        if isinstance(request, ReadBits | ReadRegisters):
-            return f"read {request.table.value} {request.address}+{request.count}"
-        return "write coils" if is_coil_write(request) else "write registers"
+        return _key(self.request)
+
+
+@functools.lru_cache(maxsize=KNOWN_MAX)
+def _key(request: Request) -> str:
+    if isinstance(request, ReadBits | ReadRegisters):
+        return f"read {request.table.value} {request.address}+{request.count}"
+    return "write coils" if is_coil_write(request) else "write registers"

@@ -18,7 +18,7 @@ WRITE_BITS_MAX = 1968
 WRITE_REGISTERS_MAX = 123
 
 
-class ReadBits(msgspec.Struct, frozen=True):
+class ReadBits(msgspec.Struct, frozen=True, cache_hash=True):
     """Read `count` coils or discrete inputs from `address` on (FC1, FC2)."""
 
     table: Table
@@ -31,7 +31,7 @@ class ReadBits(msgspec.Struct, frozen=True):
         _check_span(self.address, self.count, READ_BITS_MAX)
 
 
-class ReadRegisters(msgspec.Struct, frozen=True):
+class ReadRegisters(msgspec.Struct, frozen=True, cache_hash=True):
     """Read `count` holding or input registers from `address` on (FC3, FC4)."""
 
     table: Table
@@ -44,7 +44,7 @@ class ReadRegisters(msgspec.Struct, frozen=True):
         _check_span(self.address, self.count, READ_REGISTERS_MAX)
 
 
-class WriteCoil(msgspec.Struct, frozen=True):
+class WriteCoil(msgspec.Struct, frozen=True, cache_hash=True):
     """Switch one coil (FC5)."""
 
     address: int
@@ -54,7 +54,7 @@ class WriteCoil(msgspec.Struct, frozen=True):
         _check_span(self.address, 1, 1)
 
 
-class WriteCoils(msgspec.Struct, frozen=True):
+class WriteCoils(msgspec.Struct, frozen=True, cache_hash=True):
     """Switch coils from `address` on, all in one request (FC15)."""
 
     address: int
@@ -64,7 +64,7 @@ class WriteCoils(msgspec.Struct, frozen=True):
         _check_span(self.address, len(self.bits), WRITE_BITS_MAX)
 
 
-class WriteRegisters(msgspec.Struct, frozen=True):
+class WriteRegisters(msgspec.Struct, frozen=True, cache_hash=True):
     """Write words 0 to 65535 to holding registers from `address` on: FC6 for one, FC16 for more."""
 
     address: int

@@ -130,3 +130,24 @@ def _seconds(decoder, payloads):
     start = time.perf_counter()
     decoder.decode(payloads)
     return time.perf_counter() - start
+
+
+@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("kind", [kind for kind in DataType if kind is not DataType.BOOL])
+def test_values_with_gaps_behind_an_odd_number_of_bytes_of_bits(kind, order):
+    coils = Block(table=Table.COIL, first=0, count=17)
+    registers = Block(table=Table.HOLDING, first=100, count=12)
+    words = tuple(range(0x0102, 0x0102 + 12 * 0x0202, 0x0202))
+    # Last ones first, so that neither columns nor words are one run.
+    signals = [
+        signal(106, kind, order=order),
+        signal(16, DataType.BOOL, Table.COIL),
+        signal(101, kind, order=order),
+    ]
+    payloads = [bytes([0, 0, 1]), struct.pack(">12H", *words)]
+    values, _ = ScanDecoder(signals, [coils, registers]).decode(payloads)
+    expected = [
+        decode(s, words[at : at + kind.words]) for s, at in ((signals[0], 6), (signals[2], 1))
+    ]
+    assert [values[0], values[2]] == expected
+    assert values[1] == 1

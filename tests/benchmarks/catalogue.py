@@ -1,0 +1,14 @@
+"""The benchmarks by name, each loaded when it is asked for."""
+
+import importlib
+
+from benchmarks.rounds import Benchmark
+
+NAMES = ("link", "scan", "decode", "write", "engine")
+
+
+def load(name: str) -> Benchmark:
+    """Return the benchmark of module `benchmarks.bench_NAME`."""
+    found = importlib.import_module(f"benchmarks.bench_{name}").BENCHMARK
+    assert isinstance(found, Benchmark)
+    return found

@@ -1,0 +1,42 @@
+"""Each benchmark with tiny counts: that it works and what it prints, never how fast anything is."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks import catalogue
+from benchmarks.report import BASELINE, ROOT
+
+pytestmark = [pytest.mark.integration, pytest.mark.requirement("BENCH-00")]
+
+ENDINGS = (0, 1, 3)
+"""All bars reached, one missed, too few quiet rounds: each may be, on a busy host."""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", catalogue.NAMES)
+def test_a_benchmark_prints_its_figures(name):
+    before = BASELINE.read_bytes() if BASELINE.exists() else b""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", name, "--smoke", "--soak=0", "--rounds=5"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": "operator:tests"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode in ENDINGS, done.stderr
+    lines = done.stdout.splitlines()
+    last = json.loads(lines[-1])
+    benchmark = catalogue.load(name)
+    assert last["name"] == name
+    assert list(last["figures"]) == [figure.name for figure in benchmark.all_figures]
+    for figure in benchmark.figures:
+        assert f"| `{figure.name}` |" in done.stdout
+        value = last["figures"][figure.name]
+        assert (value is None) == (done.returncode == 3)
+    assert (BASELINE.read_bytes() if BASELINE.exists() else b"") == before
