@@ -14,7 +14,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import ald
-from ald.errors import AldError, CorruptRecordError
+from ald.errors import AldError, CorruptRecordError, InvalidInputError
 from ald.gateway.driver import alive, kernel
 from ald.gateway.driver.commands import Commands
 from ald.gateway.driver.diary import Diary
@@ -23,6 +23,7 @@ from ald.gateway.driver.files import read_plant
 from ald.gateway.driver.memory import RunMemory
 from ald.gateway.driver.output import output
 from ald.gateway.driver.recorder import Recorder
+from ald.gateway.driver.requests import check_usable
 from ald.gateway.driver.settings import Settings
 from ald.gateway.holder import HeldError, Holder
 from ald.gateway.ring import CAPACITY_MIN, RingWriter, ring_capacity
@@ -217,7 +218,10 @@ def _diary(settings: Settings, recorder: Recorder, log: Lines) -> Diary:
 
 
 def _plant(settings: Settings, log: Lines) -> Plant | None:
-    """Return the accepted configuration; a damaged one, or one of another machine, counts as none: the operator sends it anew."""
+    """Return the accepted configuration; one that is damaged, unusable or another machine's counts as none.
+
+    The operator sends it anew. An executor that died of it instead would be followed by one that dies of it too.
+    """
     try:
         plant = read_plant(settings.plant)
     except CorruptRecordError as error:
@@ -233,5 +237,10 @@ def _plant(settings: Settings, log: Lines) -> Plant | None:
             error=f"the volume holds the configuration of machine {'/'.join(theirs)};"
             " it is not used: give this gateway a volume of its own",
         )
+        return None
+    try:
+        check_usable(plant)
+    except InvalidInputError as error:
+        log.error("plant_unusable", error=f"{error}; the operator sends it anew")  # noqa: TRY400 -- for people
         return None
     return plant

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ald.engine.inputs import AbortAsked, ClearAsked, Input, PlantGiven, RunGiven
 from ald.errors import InvalidInputError, RefusedError
+from ald.plant.check import check_plant
 from ald.plc.plan import plan_reads
 from ald.wire import (
     PROTOCOL,
@@ -17,6 +20,9 @@ from ald.wire import (
     ScanStatus,
     StartRun,
 )
+
+if TYPE_CHECKING:
+    from ald.plant.model import Plant
 
 NO_LINK = LinkStatus(
     connected=False,
@@ -35,12 +41,12 @@ def input_of(request: DriverRequest, now_ns: int, write_spread_ns: int | None) -
 
     Raises:
         RefusedError: the sender speaks another version.
-        InvalidInputError: the plant holds signals that no request can read.
+        InvalidInputError: nobody can work with the plant.
     """
     match request.request:
         case LoadPlant(push=push, confirmed=confirmed):
             _check(push.protocol)
-            plan_reads(push.plant)
+            check_usable(push.plant)
             return PlantGiven(
                 at_ns=now_ns, plant=push.plant, plant_digest=push.digest, confirmed=confirmed
             )
@@ -53,6 +59,16 @@ def input_of(request: DriverRequest, now_ns: int, write_spread_ns: int | None) -
             return ClearAsked(at_ns=now_ns, by=order.by, comment=order.comment)
         case GetStatus():
             return None
+
+
+def check_usable(plant: Plant) -> None:
+    """Return when a station can be made of the plant; asked before it is kept for good.
+
+    Raises:
+        InvalidInputError: one of its values is out of range, a name in it leads nowhere, or no request can read a signal.
+    """
+    check_plant(plant)
+    plan_reads(plant)
 
 
 def invalid(error: InvalidInputError) -> ErrorReply:

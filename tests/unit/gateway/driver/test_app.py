@@ -1,6 +1,7 @@
 """The supervisor: signals, executors that hang, volumes without room."""
 
 import errno
+import io
 import os
 import signal
 import time
@@ -8,12 +9,15 @@ from types import SimpleNamespace
 from unittest import mock
 
 import pytest
+from msgspec.structs import replace
 
 from ald.gateway.driver import alive, app
+from ald.gateway.driver.files import write_plant
 from ald.gateway.driver.settings import Settings
 from ald.gateway.ring import CAPACITY_MIN
 from ald.kit.clock import SystemClock
 from ald.kit.lines import Level, Lines
+from unit.engine.programs import PLANT
 
 
 @pytest.fixture
@@ -69,3 +73,29 @@ def test_a_volume_without_room_for_the_whole_ring_gets_a_small_one(tmp_path):
         ring = app.ring_of(tmp_path / "ring", 8 * CAPACITY_MIN, "s", Lines(Level.ERROR))
     assert ring.capacity == CAPACITY_MIN
     ring.close()
+
+
+def kept(tmp_path, plant):
+    settings = Settings(
+        installation="i", namespace="n", machine="m", run_dir=str(tmp_path), state_dir=str(tmp_path)
+    )
+    write_plant(settings.plant, plant)
+    said = io.StringIO()
+    return app._plant(settings, Lines(Level.ERROR, said)), said.getvalue()
+
+
+def test_the_configuration_on_the_volume_is_used(tmp_path):
+    assert kept(tmp_path, PLANT) == (PLANT, "")
+
+
+@pytest.mark.requirement("FR-01")
+def test_a_configuration_that_nobody_can_work_with_counts_as_none_and_is_named(tmp_path):
+    for plant in (
+        replace(PLANT, scan_period_ns=0),
+        replace(PLANT, link=replace(PLANT.link, port=65536)),
+        replace(PLANT, link=replace(PLANT.link, max_registers=126)),
+    ):
+        found, said = kept(tmp_path, plant)
+        assert found is None
+        assert "plant_unusable" in said
+        assert "the operator sends it anew" in said

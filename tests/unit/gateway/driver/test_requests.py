@@ -4,12 +4,26 @@ import errno
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ald.engine.inputs import AbortAsked, ClearAsked, PlantGiven, RunGiven
+from ald.engine.layout import layout_of
 from ald.errors import InvalidInputError, RefusedError
-from ald.gateway.driver.requests import input_of, invalid, unwritable
-from ald.plant.model import AddressRange, Table, digest
+from ald.gateway.driver.requests import check_usable, input_of, invalid, unwritable
+from ald.gateway.driver.station import Station
+from ald.gateway.ring import ring_capacity
+from ald.plant.model import (
+    AddressRange,
+    DataType,
+    LinkSettings,
+    Order,
+    Parameter,
+    Point,
+    Table,
+    digest,
+)
 from ald.wire import (
     PROTOCOL,
     AbortOrder,
@@ -22,6 +36,7 @@ from ald.wire import (
     PlantPush,
     StartRun,
 )
+from fixtures.plants import small_plant
 from unit.engine.programs import PLANT, compiled, order, wait
 
 
@@ -70,6 +85,81 @@ def test_a_plant_that_no_request_can_read_is_refused_with_the_place():
     with pytest.raises(InvalidInputError) as error:
         input_of(DriverRequest(id=1, request=LoadPlant(push=push(plant), confirmed=True)), 42, None)
     assert any("mfc.setpoint" in text for text in invalid(error.value).violations)
+
+
+@pytest.mark.requirement("SEC-02")
+@pytest.mark.parametrize(
+    ("place", "plant"),
+    [
+        ("link.max_registers", replace(PLANT, link=replace(PLANT.link, max_registers=126))),
+        ("link.port", replace(PLANT, link=replace(PLANT.link, port=65536))),
+        ("scan_period_ns", replace(PLANT, scan_period_ns=0)),
+    ],
+)
+def test_a_plant_that_nobody_can_work_with_is_refused_before_it_is_kept(place, plant):
+    with pytest.raises(InvalidInputError) as error:
+        input_of(DriverRequest(id=1, request=LoadPlant(push=push(plant), confirmed=True)), 42, 0)
+    assert any(text.startswith(place) for text in invalid(error.value).violations)
+
+
+NUMBERS = st.integers(-2, 70_000)
+LINKS = st.builds(
+    LinkSettings,
+    host=st.one_of(st.text(max_size=8), st.just("127.0.0.1")),
+    port=NUMBERS,
+    unit=NUMBERS,
+    timeout_ns=st.integers(-1, 2**63 - 1),
+    requests_in_flight=st.integers(-1, 20),
+    max_registers=st.integers(-1, 130),
+    max_bits=st.integers(-1, 2100),
+    max_gap=NUMBERS,
+    readable=st.lists(
+        st.builds(AddressRange, table=st.sampled_from(Table), first=NUMBERS, last=NUMBERS),
+        max_size=2,
+    ).map(tuple),
+    cycle_ns=NUMBERS,
+)
+POINTS = st.builds(
+    Point,
+    table=st.sampled_from(Table),
+    address=NUMBERS,
+    type=st.sampled_from(DataType),
+    order=st.sampled_from(Order),
+)
+
+
+@given(LINKS, st.lists(POINTS, max_size=3), st.integers(-1, 10**9), NUMBERS, st.data())
+def test_a_plant_that_is_not_refused_can_be_worked_with(link, points, period_ns, coil, data):
+    parameters = tuple(
+        Parameter(name=f"p{n}", component="p", point=point, unit="", scale=data.draw(st.floats()))
+        for n, point in enumerate(points)
+    )
+    plant = replace(
+        small_plant(),
+        link=link,
+        scan_period_ns=period_ns,
+        parameters=parameters,
+        valves=tuple(replace(v, coil=coil + v.number) for v in small_plant().valves),
+    )
+    try:
+        check_usable(plant)
+    except InvalidInputError:
+        return
+    station = Station(plant, digest(plant), Standing(), lambda: 0.5)
+    assert station.wake_ns(0, None) == 0
+    assert ring_capacity(plant) > 0
+    layout_of(plant)
+    station.close()
+
+
+class Standing:
+    """A clock that stands still."""
+
+    def monotonic_ns(self):
+        return 0
+
+    def wall_ns(self):
+        return 0
 
 
 def test_a_full_volume_is_a_refusal_that_says_what_to_do():
