@@ -1,8 +1,6 @@
 """Link and connection over real sockets: against the simulator, and against PLCs that misbehave in every known way."""
 
 import contextlib
-import random
-import select
 import socket
 import struct
 import threading
@@ -11,77 +9,16 @@ import time
 import pytest
 
 from ald.errors import LinkDesyncError, LinkDownError, LinkTimeoutError, ModbusExceptionError
-from ald.plant.model import LinkSettings, Table
+from ald.plant.model import Table
 from ald.plc import codec
-from ald.plc.connection import Connection
-from ald.plc.link import Lane, Link, State
+from ald.plc.link import Lane, State
 from ald.plc.request import ReadBits, ReadRegisters, WriteCoil, WriteCoils, WriteRegisters
 from fixtures.ports import free_port
+from integration.link_loop import Loop, loop
 
 pytestmark = pytest.mark.integration
 
 READ = ReadRegisters(Table.HOLDING, 0, 2)
-
-
-class Loop:
-    """The driver's loop in small: poll, take in, hand over."""
-
-    def __init__(self, port, *, host="127.0.0.1", timeout_s=0.5, window=1):
-        settings = LinkSettings(
-            host=host,
-            port=port,
-            timeout_ns=int(timeout_s * 1e9),
-            requests_in_flight=window,
-        )
-        self.link = Link(settings, random.Random(1).random)
-        self.connection = Connection(self.link, time.monotonic_ns)
-        self.done = {}
-        self._token = 0
-
-    def ask(self, request, lane=Lane.COMMAND):
-        self._token += 1
-        self.link.submit(lane, request, self._token, time.monotonic_ns())
-        return self._token
-
-    def turn(self, wait_s_max=0.05):
-        now = time.monotonic_ns()
-        self.connection.flush(now)
-        self.link.sent()
-        self.done |= {c.token: c for c in self.link.completions()}
-        wake = self.link.next_wake_ns(now)
-        wait_ms = wait_s_max * 1e3 if wake is None else min(wait_s_max * 1e3, (wake - now) / 1e6)
-        poll = select.poll()
-        if (fd := self.connection.fileno()) is not None:
-            poll.register(fd, select.POLLIN | self.connection.wants_write() * select.POLLOUT)
-        for _, events in poll.poll(max(0.0, wait_ms)):
-            now = time.monotonic_ns()
-            if events & (select.POLLOUT | select.POLLERR | select.POLLHUP):
-                self.connection.on_writable(now)
-            if events & (select.POLLIN | select.POLLHUP):
-                self.connection.on_readable(now)
-
-    def until(self, fact, within_s=10.0):
-        deadline = time.monotonic() + within_s
-        while not fact():
-            assert time.monotonic() < deadline, f"not in {within_s} s; link: {self.link.message}"
-            self.turn()
-
-    def up(self):
-        self.until(lambda: self.link.connected)
-
-    def result(self, request, lane=Lane.COMMAND):
-        token = self.ask(request, lane)
-        self.until(lambda: token in self.done)
-        return self.done[token]
-
-
-@contextlib.contextmanager
-def loop(*args, **kwargs):
-    made = Loop(*args, **kwargs)
-    try:
-        yield made
-    finally:
-        made.connection.close()
 
 
 class Plc:

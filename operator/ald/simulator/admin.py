@@ -3,7 +3,8 @@
 GET  /healthz
 GET  /state                 values, open valves, watchdog, connections, requests, faults
 GET  /trace?after=N         edges behind sequence N, at most EDGES_A_REPLY_MAX, and all overlaps
-POST /trace/reset
+GET  /writes?after=N        writes behind sequence N, at most EDGES_A_REPLY_MAX
+POST /trace/reset           forgets writes, too
 POST /faults                FaultOrder
 POST /values                {name: number | null}: hold a parameter, null frees it; move a valve (`valve.NAME`)
 """
@@ -15,9 +16,10 @@ from ald.errors import NotFoundError
 from ald.simulator.faults import FaultOrder, Faults
 from ald.simulator.plc import Watchdog
 from ald.simulator.server import Server
-from ald.simulator.trace import Edge, Overlap
+from ald.simulator.trace import Edge, Overlap, Written
 
 EDGES_A_REPLY_MAX = 20_000
+"""Edges or writes in one reply."""
 
 
 class TraceReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +29,13 @@ class TraceReply(msgspec.Struct, frozen=True, kw_only=True):
     dropped_to: int
     edges: tuple[Edge, ...]
     overlaps: tuple[Overlap, ...]
+
+
+class WritesReply(msgspec.Struct, frozen=True, kw_only=True):
+    """`latest` is the last sequence there is."""
+
+    latest: int
+    writes: tuple[Written, ...]
 
 
 class Connections(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +71,7 @@ def application(server: Server) -> web.Application:
             web.get("/healthz", views.health),
             web.get("/state", views.state),
             web.get("/trace", views.trace),
+            web.get("/writes", views.writes),
             web.post("/trace/reset", views.reset),
             web.post("/faults", views.faults),
             web.post("/values", views.values),
@@ -103,24 +113,26 @@ class _Views:
 
     async def trace(self, request: web.Request) -> web.Response:
         self._catch_up()
-        after = request.query.get("after", "0")
-        if not after.isdecimal():
-            return web.Response(
-                status=400, text="after: is a sequence number from 0; 0 means all\n"
-            )
+        after = _after(request)
         trace = self._server.plc.trace
         return _json(
             TraceReply(
                 latest=trace.latest,
                 dropped_to=trace.dropped_to,
-                edges=tuple(trace.after(int(after), EDGES_A_REPLY_MAX)),
+                edges=tuple(trace.after(after, EDGES_A_REPLY_MAX)),
                 overlaps=trace.overlaps,
             )
         )
 
+    async def writes(self, request: web.Request) -> web.Response:
+        writes = self._server.plc.writes
+        found = tuple(writes.after(_after(request), EDGES_A_REPLY_MAX))
+        return _json(WritesReply(latest=writes.latest, writes=found))
+
     async def reset(self, _: web.Request) -> web.Response:
         self._catch_up()
         self._server.plc.trace.reset()
+        self._server.plc.writes.reset()
         return web.Response(status=204)
 
     async def faults(self, request: web.Request) -> web.Response:
@@ -147,6 +159,14 @@ class _Views:
         """Let what is due have happened, most of all the watchdog; a PLC that stands still stays as it is."""
         if not self._server.faults.freeze:
             self._server.plc.advance(self._server.clock.monotonic_ns())
+
+
+def _after(request: web.Request) -> int:
+    """Return the sequence number that was asked for."""
+    after = request.query.get("after", "0")
+    if not after.isdecimal():
+        raise web.HTTPBadRequest(text="after: is a sequence number from 0; 0 means all\n")
+    return int(after)
 
 
 def _json(body: msgspec.Struct) -> web.Response:

@@ -59,7 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on, for both ports")
     parser.add_argument("--port", type=int, default=502, help="Modbus TCP; 0 takes a free one")
     parser.add_argument("--admin-port", type=int, default=8090, help="HTTP; 0 takes a free one")
-    parser.add_argument("--seed", type=int, default=1, help="of the sensors' noise")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        help="of the sensors' noise, and of faults that leave something to chance",
+    )
     parser.add_argument(
         "--log-level", default="info", choices=("debug", "info", "warning", "error")
     )
@@ -69,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 async def _serve(plant: Plant, options: argparse.Namespace) -> None:
     clock = SystemClock()
     start = Stamp(clock.monotonic_ns(), clock.wall_ns())
-    server = Server(Plc(plant, seed=options.seed, start=start), clock)
+    server = Server(Plc(plant, seed=options.seed, start=start), clock, options.seed)
     runner = web.AppRunner(application(server), access_log=None)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -11,7 +11,7 @@ from ald.errors import NotFoundError
 from ald.plant.model import Parameter, Plant, Table
 from ald.simulator.memory import Memory, engineering, raw_value
 from ald.simulator.physics import Reactor, initial
-from ald.simulator.trace import Cause, Stamp, Trace
+from ald.simulator.trace import Cause, Stamp, Trace, Writes
 
 
 class Watchdog(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +29,7 @@ class Plc:
         self.plant = plant
         self.memory = Memory(plant)
         self.trace = Trace({g.name: frozenset(g.valves) for g in plant.groups})
+        self.writes = Writes()
         self._reactor = Reactor(plant, seed)
         self._parameters = {p.name: p for p in plant.parameters}
         self._valves = {v.coil: v.name for v in plant.valves}
@@ -81,12 +82,14 @@ class Plc:
     def write_bits(self, first: int, bits: list[bool], stamp: Stamp) -> None:
         """Change coils; a valve opens only while the watchdog has not tripped."""
         self.advance(stamp.at_ns)
+        self.writes.record(Table.COIL, first, [int(bit) for bit in bits], stamp)
         for offset, state in enumerate(bits):
             self._set_coil(first + offset, state=state, cause=Cause.WRITE, stamp=stamp)
 
     def write_registers(self, first: int, registers: list[int], stamp: Stamp) -> None:
         """Change holding registers; a change of the heartbeat feeds the watchdog."""
         self.advance(stamp.at_ns)
+        self.writes.record(Table.HOLDING, first, registers, stamp)
         heartbeat = self.plant.heartbeat
         if heartbeat is not None and first <= heartbeat.address < first + len(registers):
             before = self.memory.read(Table.HOLDING, heartbeat.address, 1)[0]

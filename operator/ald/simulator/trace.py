@@ -1,12 +1,19 @@
 """What the valves did, as the PLC saw it: every change of a coil with its times, and every overlap of two valves."""
 
 import enum
+import itertools
 from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 
+from ald.plant.model import Table
+
 EDGES_MAX = 200_000
 """Edges kept; the oldest go first."""
+
+WRITES_MAX = 50_000
+"""Writes kept; the oldest go first."""
 
 OVERLAPS_MAX = 10_000
 """Overlaps kept; the oldest go first."""
@@ -21,6 +28,50 @@ class Stamp(msgspec.Struct, frozen=True):
     def after(self, at_ns: int) -> "Stamp":
         """Return the moment `at_ns` of the monotonic clock."""
         return Stamp(at_ns, self.wall_ns + at_ns - self.at_ns)
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """One write that was carried out, whether it changed anything or not. `values` are bits or words from `address` on.
+
+    received_ns: when the kernel received it, monotonic.
+    """
+
+    sequence: int
+    table: Table
+    address: int
+    values: tuple[int, ...]
+    received_ns: int
+
+
+class Writes:
+    """The bounded record of writes: what was sent twice is in it twice."""
+
+    def __init__(self, writes_max: int = WRITES_MAX) -> None:
+        self._writes: deque[Written] = deque(maxlen=writes_max)
+        self.latest = 0
+
+    def record(self, table: Table, address: int, values: Sequence[int], stamp: Stamp) -> None:
+        """Add one write."""
+        self.latest += 1
+        self._writes.append(
+            Written(
+                sequence=self.latest,
+                table=table,
+                address=address,
+                values=tuple(values),
+                received_ns=stamp.at_ns,
+            )
+        )
+
+    def after(self, sequence: int, limit: int) -> list[Written]:
+        """Return at most `limit` writes behind `sequence`, in order."""
+        first = self.latest - len(self._writes) + 1
+        start = max(0, sequence + 1 - first)
+        return list(itertools.islice(self._writes, start, start + limit))
+
+    def reset(self) -> None:
+        """Forget them; sequences go on."""
+        self._writes.clear()
 
 
 class Cause(enum.Enum):

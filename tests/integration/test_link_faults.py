@@ -1,0 +1,253 @@
+"""The link against the simulator in each of its faults: never a wrong value, never a hang, never a write done twice.
+
+Every write carries a number of its own, ascending, so that a value that is read says how old it is, and the simulator's record
+of writes says how often each was carried out.
+"""
+
+import contextlib
+import socket
+import time
+from collections import Counter
+
+import pytest
+import yaml
+
+from ald.errors import LinkDesyncError, LinkDownError, LinkTimeoutError, ModbusExceptionError
+from ald.plant.model import Table
+from ald.plc import codec
+from ald.plc.link import Lane
+from ald.plc.request import ReadRegisters, WriteRegisters
+from fixtures.simulator import MACHINE, Simulator
+from fixtures.wait import eventually
+from integration.link_loop import loop
+
+pytestmark = [pytest.mark.integration, pytest.mark.requirement("PLC-RS")]
+
+PLACE = 3000
+TIMEOUT_S = 0.15
+"""Short, so that what is waited for in vain does not take long."""
+
+PATIENCE_S = 5.0
+"""Where everything has to come, however busy the computer is."""
+
+READY_AGAIN_S_MAX = 2.0
+CALM_S_MAX = 20.0
+HARMLESS = {
+    "delay_ms": 0,
+    "jitter_ms": 0,
+    "one_at_a_time": False,
+    "refuse": False,
+    "black_hole": False,
+    "hang_up": False,
+    "freeze": False,
+    "reject_function": 0,
+    "max_connections": 0,
+    "spoil": "",
+    "spoil_function": 0,
+    "spoil_share": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def one_for_all(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("simulator")
+    file = directory / "machine.yaml"
+    file.write_text(yaml.safe_dump(MACHINE, allow_unicode=True))
+    made = Simulator(machine_file=file, log_file=directory / "simulator.log", seed=1)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def simulator(one_for_all):
+    """The simulator without a fault, a connection or a write on record."""
+    one_for_all.faults(**HARMLESS, drop=True)
+    one_for_all.reset_trace()
+    return one_for_all
+
+
+class Story:
+    """Numbered writes and the reads between them, through one link."""
+
+    def __init__(self, driver):
+        self.driver = driver
+        self.number = 0
+        self.confirmed = 0
+        self.asked = {}
+        self.fates = {}
+        self.errors = []
+
+    def go_on(self, pairs):
+        """Ask for writes with a read behind each, all at once, and wait for what becomes of them."""
+        floor = self.confirmed
+        tokens: dict[int, int | None] = {}
+        for _ in range(pairs):
+            self.number += 1
+            words = (self.number >> 16, self.number & 0xFFFF)
+            tokens[self.driver.ask(WriteRegisters(PLACE, words))] = self.number
+            tokens[self.driver.ask(ReadRegisters(Table.HOLDING, PLACE, 2))] = None
+        limit_s = 3 * self.driver.link.settings.timeout_ns / 1e9 + 1
+        self.driver.until(lambda: self.driver.done.keys() >= tokens.keys(), within_s=limit_s)
+        for token, number in tokens.items():
+            completion = self.driver.done.pop(token)
+            if completion.error is not None:
+                self.errors.append(completion.error)
+            if number is not None:
+                self.fates[number] = completion
+                self.confirmed = number if completion.ok else self.confirmed
+            elif completion.ok:
+                high, low = codec.words(completion.data)
+                seen = high << 16 | low
+                assert floor <= seen <= self.number, "a value of another time"
+                floor = max(floor, self.confirmed)
+
+    def until_confirmed(self, pairs):
+        """Go on until the last write is confirmed: a computer that is busy may keep even a sound PLC from answering."""
+        deadline = time.monotonic() + CALM_S_MAX
+        while True:
+            self.driver.up()
+            self.go_on(pairs)
+            if self.fates[self.number].ok:
+                return
+            assert time.monotonic() < deadline, self.driver.link.message
+
+    def check(self, writes):
+        """Compare what the link says of each write with how often the PLC carried it out."""
+        carried_out = Counter(
+            w["values"][0] << 16 | w["values"][1]
+            for w in writes
+            if w["address"] == PLACE and len(w["values"]) == 2
+        )
+        for number, completion in self.fates.items():
+            allowed = {1} if completion.ok else {0, 1} if completion.unknown else {0}
+            assert carried_out[number] in allowed, completion
+
+
+@contextlib.contextmanager
+def story(simulator, window=1, timeout_s=TIMEOUT_S):
+    with loop(simulator.port, timeout_s=timeout_s, window=window) as driver:
+        told = Story(driver)
+        told.until_confirmed(window)
+        told.errors.clear()
+        yield told
+        simulator.faults(**HARMLESS)
+        began = time.monotonic()
+        driver.up()
+        assert time.monotonic() - began < READY_AGAIN_S_MAX
+        told.until_confirmed(window)
+        told.check(simulator.writes())
+
+
+ODD = [
+    ({"spoil": "reset"}, LinkDownError),
+    ({"spoil": "close"}, LinkDownError),
+    ({"spoil": "stall"}, LinkTimeoutError),
+    ({"spoil": "lose"}, LinkTimeoutError),
+    ({"spoil": "transaction"}, LinkDesyncError),
+    ({"spoil": "unit"}, LinkDesyncError),
+    ({"spoil": "function"}, LinkDesyncError),
+    ({"spoil": "truncated"}, LinkDesyncError),
+    ({"spoil": "oversized"}, LinkDesyncError),
+    ({"spoil": "garbage"}, LinkDesyncError),
+    ({"freeze": True}, LinkTimeoutError),
+    ({"forget": True}, LinkTimeoutError),
+    ({"black_hole": True}, LinkTimeoutError),
+    ({"drop": True, "refuse": True}, LinkDownError),
+    ({"drop": True, "hang_up": True}, LinkDownError),
+    ({"delay_ms": TIMEOUT_S * 1000 + 50}, LinkTimeoutError),
+]
+
+
+@pytest.mark.requirement("FI-NL-02")
+@pytest.mark.parametrize("window", [1, 4])
+@pytest.mark.parametrize(("fault", "error"), ODD, ids=[str(fault) for fault, _ in ODD])
+def test_whatever_goes_wrong_values_are_right_and_writes_happen_once(
+    simulator, fault, error, window
+):
+    with story(simulator, window) as told:
+        simulator.faults(**fault)
+        until = time.monotonic() + 4 * TIMEOUT_S
+        while time.monotonic() < until or not told.errors:
+            told.go_on(window)
+            told.driver.turn(0.02)
+        assert any(isinstance(each, error) for each in told.errors)
+
+
+@pytest.mark.requirement("FI-CH-01")
+@pytest.mark.parametrize("spoil", ["reset", "lose", "stall", "transaction", "garbage", "truncated"])
+def test_where_it_goes_wrong_now_and_then_the_rest_gets_through(simulator, spoil):
+    with story(simulator, window=4) as told:
+        simulator.faults(spoil=spoil, spoil_share=0.2, jitter_ms=5)
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            told.driver.until(lambda: told.driver.link.connected)
+            told.go_on(4)
+        assert told.errors
+        assert sum(fate.ok for fate in told.fates.values()) > 5
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 4, 5, 6, 8, 10, 11])
+def test_each_exception_refuses_its_request_and_leaves_the_connection(simulator, code):
+    with story(simulator, window=2, timeout_s=PATIENCE_S) as told:
+        simulator.faults(reject_function=16, reject_code=code)
+        told.go_on(3)
+        assert [error.code for error in told.errors] == [code] * 3
+        assert all(isinstance(error, ModbusExceptionError) for error in told.errors)
+        assert told.driver.link.counters.reconnects == 0
+        unknown = [fate.unknown for fate in told.fates.values()][-3:]
+        assert unknown == [code in (4, 5, 11)] * 3
+
+
+@pytest.mark.requirement("FI-PD-03")
+@pytest.mark.parametrize("one_at_a_time", [False, True])
+def test_a_slow_plc_is_waited_for(simulator, one_at_a_time):
+    with story(simulator, window=4, timeout_s=PATIENCE_S) as told:
+        simulator.faults(delay_ms=5, jitter_ms=10, one_at_a_time=one_at_a_time)
+        for _ in range(10):
+            told.go_on(4)
+        assert not told.errors
+
+
+def test_a_plc_that_does_one_thing_at_a_time_takes_as_long_as_its_requests(simulator):
+    simulator.faults(delay_ms=20, one_at_a_time=True)
+    with loop(simulator.port, timeout_s=2, window=8) as driver:
+        driver.up()
+        began = time.monotonic()
+        tokens = {driver.ask(ReadRegisters(Table.HOLDING, PLACE, 1), Lane.SCAN) for _ in range(8)}
+        driver.until(lambda: driver.done.keys() >= tokens)
+        assert 0.15 < time.monotonic() - began < 0.5
+
+
+@pytest.mark.requirement("INT-07")
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_one_connection_is_enough_and_one_too_many_is_said_and_tried_again(simulator, limit):
+    simulator.faults(max_connections=limit)
+    with contextlib.ExitStack() as others:
+        for _ in range(limit - 1):
+            others.enter_context(socket.create_connection(("127.0.0.1", simulator.port)))
+        eventually(lambda: simulator.state()["connections"]["open"] == limit - 1, within_s=5)
+        with story(simulator, timeout_s=PATIENCE_S) as told:
+            assert simulator.state()["connections"]["open"] == limit
+            told.go_on(3)
+            assert not told.errors
+            simulator.faults(max_connections=limit)
+    last = [socket.create_connection(("127.0.0.1", simulator.port)) for _ in range(limit)]
+    eventually(lambda: simulator.state()["connections"]["open"] >= limit, within_s=5)
+    with contextlib.ExitStack() as stack, loop(simulator.port, timeout_s=PATIENCE_S) as driver:
+        simulator.faults(max_connections=limit)
+        for one in last:
+            stack.callback(one.close)
+        driver.until(lambda: driver.link.counters.connects >= 3)
+        driver.until(lambda: driver.link.message == "127.0.0.1 closed the connection")
+        stack.close()
+        tokens: list[int] = []
+
+        def is_served():
+            if any(completion.ok for completion in driver.done.values()):
+                return True
+            if driver.link.connected and driver.done.keys() >= set(tokens):
+                tokens.append(driver.ask(ReadRegisters(Table.HOLDING, PLACE, 2)))
+            return False
+
+        driver.until(is_served, within_s=READY_AGAIN_S_MAX)
