@@ -116,13 +116,18 @@ class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScanStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The last scan and the counts since the session began."""
+    """The last scan and the counts since the session began.
+
+    `refused` counts the values that the PLC does not let be read; `refusals` names them and what else it refuses, for people.
+    """
 
     sequence: int
     wall_ns: int
     late: int
     missed: int
     bad_signals: int
+    refused: int = 0
+    refusals: str = ""
 
 
 class DriverStatus(msgspec.Struct, frozen=True, kw_only=True):

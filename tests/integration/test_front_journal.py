@@ -165,6 +165,7 @@ def test_metrics_show_what_the_driver_counts(front):
         "ald_scans_late_total": 5,
         "ald_scans_missed_total": 6,
         "ald_signals_bad": 7,
+        "ald_signals_refused": 8,
         "ald_plc_connected": 1,
         "ald_plc_requests_total": 1,
         "ald_plc_timeouts_total": 2,

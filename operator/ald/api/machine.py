@@ -354,6 +354,9 @@ class LinkStatus(Model):
 
     connected: Flag = Field(description="Whether the PLC answers.")
     since: Timestamp | None = Field(None, description="Since when that has been so.")
+    worst_valve_wait: Number | None = Field(
+        None, ge=0, description="Longest wait of a valve write for the link in this session, in s."
+    )
 
 
 class LastScan(Model):

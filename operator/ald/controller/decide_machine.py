@@ -84,6 +84,8 @@ def _from_driver(driver: DriverStatus) -> Document:
     }
     if driver.link.since_wall_ns:
         status["link"]["since"] = rfc3339(driver.link.since_wall_ns)
+    if driver.link.worst_valve_wait_ns:
+        status["link"]["worstValveWait"] = driver.link.worst_valve_wait_ns / 1e9
     if driver.scan.wall_ns:
         status["lastScan"] = {
             "sequence": driver.scan.sequence,
@@ -219,7 +221,8 @@ def _connected(situation: Situation) -> Fact:
         message = "Not known while the gateway does not answer."
         return Fact(type="Connected", status="Unknown", reason=reason, message=message)
     if driver.link.connected:
-        message = "The PLC answers."
+        refusals = driver.scan.refusals
+        message = f"The PLC answers, but refuses: {refusals}." if refusals else "The PLC answers."
         return Fact(type="Connected", status="True", reason="Connected", message=message)
     message = f"No connection to the PLC: {driver.link.message or 'not connected yet'}."
     return Fact(type="Connected", status="False", reason="Disconnected", message=message)

@@ -34,7 +34,7 @@ from ald.kit import backoff
 from ald.plc import codec
 from ald.plc.pending import Lane, Pending
 from ald.plc.request import Request, is_write
-from ald.plc.times import Times, TimesSummary
+from ald.plc.times import TimesByKind, TimesSummary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +123,7 @@ class Link:
         self._handed = 0
         self._completions: list[Completion] = []
         self._sent: list[Sent] = []
-        self._times: dict[str, Times] = {}
+        self._times = TimesByKind()
         self._requests = self._timeouts = self._desyncs = self._exceptions = 0
         self._connects = self._failed_connects = self._worst_valve_wait_ns = 0
 
@@ -155,7 +155,7 @@ class Link:
 
     def summaries(self) -> tuple[TimesSummary, ...]:
         """Return round-trip figures of each read block and each kind of write."""
-        return tuple(times.summary(key) for key, times in sorted(self._times.items()))
+        return self._times.summaries()
 
     def submit(self, lane: Lane, request: Request, token: int, now_ns: int) -> None:
         """Ask for `request`; its completion carries `token`. Fails at once without a connection or with a full lane."""
@@ -317,10 +317,9 @@ class Link:
         """Tell whether a scan request should be over, with the guard, before the next valve edge."""
         if self._next_edge_ns is None:
             return True
-        times = self._times.get(scan.key)
-        known_ns = times.quantile_ns(0.999) if times else None
-        # Of a block never read before only the time-out is certain.
-        expected_ns = self.settings.timeout_ns if known_ns is None else known_ns
+        expected_ns = self._times.longest_ns(scan.key)
+        # Before any read only the time-out is certain.
+        expected_ns = self.settings.timeout_ns if expected_ns is None else expected_ns
         return now_ns + expected_ns + EDGE_GUARD_NS <= self._next_edge_ns
 
     def _oldest_deadline_ns(self) -> int | None:
@@ -350,10 +349,7 @@ class Link:
         del self._in_flight[frame.transaction]
         # Only an answer proves that the PLC serves us; one that accepts and closes at once keeps backing off.
         self._attempt = 0
-        times = self._times.get(pending.key)
-        if times is None:
-            times = self._times[pending.key] = Times()
-        times.add(now_ns - pending.sent_ns)
+        self._times.add(pending.key, now_ns - pending.sent_ns)
         uncertain = error is not None and error.code in _UNCERTAIN_EXCEPTIONS
         self._completions.append(
             Completion(

@@ -3,11 +3,13 @@
 Values that lie close together share a request. Walking each space from its lowest address and taking into the present
 request whatever still fits is the optimum: the first value that does not fit cannot share a request with the first one in
 any plan, and a later value that would fit all the same lies inside the one that does not. The test compares with all
-possible plans of small maps.
+possible plans of small maps. That stays so with what the PLC was found to refuse: part of a request that it takes, it takes.
 """
 
 from __future__ import annotations
 
+import bisect
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -34,6 +36,34 @@ class Block(msgspec.Struct, frozen=True):
     places: tuple[Place, ...]
 
 
+class Span(msgspec.Struct, frozen=True, order=True):
+    """Addresses from `start` to `end`, excluded, which no request of this table may cover whole."""
+
+    table: Table
+    start: int
+    end: int
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a PLC was found to refuse beyond its declared limits. `longest` are (table, addresses) read at once at most.
+
+    The table is that of the request, so that of the holding registers or coils where spaces are shared.
+    """
+
+    refused: frozenset[Span] = frozenset()
+    longest: tuple[tuple[Table, int], ...] = ()
+
+
+NO_FACTS = Facts()
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The reads of one scan, and the values that the PLC refuses even alone, one a block."""
+
+    blocks: tuple[Block, ...]
+    refused: tuple[Block, ...]
+
+
 class _Item(msgspec.Struct, frozen=True, order=True):
     start: int
     end: int
@@ -48,10 +78,15 @@ class _Space(msgspec.Struct, frozen=True):
     size_max: int
     gap_max: int
     ranges: tuple[tuple[int, int], ...]
+    refused: tuple[tuple[int, int], ...] = ()
 
     def reach(self, item: _Item) -> int:
         """Return where a request that starts with `item` must end at the latest; below `item.end` if it cannot be read."""
         limit = item.start + self.size_max
+        if self.refused:
+            # Of each refused span, and all behind it, the smallest address that a request must not reach.
+            behind = bisect.bisect_left(self.refused, (item.start,))
+            limit = min(limit, self.refused[behind][1]) if behind < len(self.refused) else limit
         if not self.ranges:
             return limit
         ends = [end for start, end in self.ranges if start <= item.start and item.end <= end]
@@ -66,22 +101,59 @@ def plan_reads(plant: Plant) -> tuple[Block, ...]:
     Raises:
         InvalidInputError: a value lies in no readable range, or is longer than the longest request.
     """
+    return plan_around(plant, NO_FACTS).blocks
+
+
+def plan_around(plant: Plant, facts: Facts) -> Plan:
+    """Return the requests of one scan that keep clear of what the PLC was found to refuse.
+
+    Raises:
+        InvalidInputError: as `plan_reads`.
+    """
     columns = signals(plant)
     blocks: list[Block] = []
+    refused: list[Block] = []
     violations: list[Violation] = []
-    for space in _spaces(plant):
+    for declared in _spaces(plant):
         items = sorted(
             _Item(s.point.address, s.point.address + s.point.type.words, index)
             for index, s in enumerate(columns)
-            if s.point.table in space.tables
+            if s.point.table in declared.tables
         )
-        unreadable = [item for item in items if space.reach(item) < item.end]
-        violations += [_violation(space, columns[item.signal]) for item in unreadable]
+        unreadable = [item for item in items if declared.reach(item) < item.end]
+        violations += [_violation(declared, columns[item.signal]) for item in unreadable]
         if not violations:
-            blocks += [_block(space, group) for group in _groups(space, items)]
+            space = _narrowed(declared, facts)
+            taken = [item for item in items if space.reach(item) >= item.end]
+            blocks += [_block_of(space.table, group) for group in _groups(space, taken)]
+            refused += [
+                _block_of(space.table, [item]) for item in items if space.reach(item) < item.end
+            ]
     if violations:
         raise InvalidInputError(violations)
-    return tuple(blocks)
+    return Plan(tuple(blocks), tuple(refused))
+
+
+def split(block: Block, columns: Sequence[Signal]) -> tuple[Block, Block]:
+    """Return the two halves of a block with more than one value."""
+    first, table = block.request.address, block.request.table
+    items = sorted(
+        _Item(first + p.offset, first + p.offset + columns[p.signal].point.type.words, p.signal)
+        for p in block.places
+    )
+    middle = len(items) // 2
+    return _block_of(table, items[:middle]), _block_of(table, items[middle:])
+
+
+def _narrowed(space: _Space, facts: Facts) -> _Space:
+    """Return the space with what the PLC was found to refuse of it."""
+    longest = dict(facts.longest).get(space.table, space.size_max)
+    spans = sorted((s for s in facts.refused if s.table is space.table), reverse=True)
+    ends = accumulate((span.end - 1 for span in spans), min)
+    refused = sorted((span.start, end) for span, end in zip(spans, ends, strict=True))
+    return msgspec.structs.replace(
+        space, size_max=min(space.size_max, longest), refused=tuple(refused)
+    )
 
 
 def _groups(space: _Space, items: Sequence[_Item]) -> list[list[_Item]]:
@@ -99,12 +171,12 @@ def _groups(space: _Space, items: Sequence[_Item]) -> list[list[_Item]]:
     return groups
 
 
-def _block(space: _Space, group: Sequence[_Item]) -> Block:
+def _block_of(table: Table, group: Sequence[_Item]) -> Block:
     start = group[0].start
     count = max(item.end for item in group) - start
-    kind = ReadBits if space.table.is_bits else ReadRegisters
+    kind = ReadBits if table.is_bits else ReadRegisters
     places = tuple(Place(item.signal, item.start - start) for item in group)
-    return Block(kind(space.table, start, count), places)
+    return Block(kind(table, start, count), places)
 
 
 def _spaces(plant: Plant) -> list[_Space]:

@@ -12,6 +12,10 @@ WINDOW = 1000
 """Round trips that a quantile is taken over."""
 
 
+KINDS_MAX = 1024
+"""Blocks and kinds of writes whose round trips are kept apart; the oldest go first."""
+
+
 class TimesSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Round trips of one kind of request, in ns; quantiles over the last `WINDOW`, `count` and `worst` over all."""
 
@@ -62,3 +66,32 @@ class Times:
             p999_ns=p999,
             worst_ns=self._worst_ns,
         )
+
+
+class TimesByKind:
+    """Round trips of each block that is read, and of each kind of write."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, Times] = {}
+
+    def add(self, kind: str, round_trip_ns: int) -> None:
+        """Take in one more of a kind."""
+        times = self._kinds.get(kind)
+        if times is None:
+            if len(self._kinds) >= KINDS_MAX:
+                del self._kinds[next(iter(self._kinds))]
+            times = self._kinds[kind] = Times()
+        times.add(round_trip_ns)
+
+    def longest_ns(self, read: str) -> int | None:
+        """Return what 999 of the last 1,000 reads of a block did not exceed; None before any read.
+
+        A block never read before is taken for as slow as the slowest of the others.
+        """
+        times = self._kinds.get(read)
+        known = [times] if times else [t for k, t in self._kinds.items() if k.startswith("read ")]
+        return max((t.quantile_ns(0.999) or 0 for t in known), default=None)
+
+    def summaries(self) -> tuple[TimesSummary, ...]:
+        """Return the figures of every kind."""
+        return tuple(times.summary(kind) for kind, times in sorted(self._kinds.items()))

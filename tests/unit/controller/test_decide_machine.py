@@ -153,13 +153,26 @@ def test_every_state_of_the_driver_has_a_word_for_people(state):
 def test_the_status_shows_session_link_scan_and_the_run():
     scan = msgspec.structs.replace(driver_status().scan, late=3)
     machine = s.edited(s.MACHINE, "metadata.generation", 4)
-    situation = s.situation(s.idle(**RUNNING, scan=scan), machine=machine)
+    waited = link(worst_valve_wait_ns=4_000_000)
+    situation = s.situation(s.idle(**RUNNING, scan=scan, link=waited), machine=machine)
     status = decide_machine(situation, now=s.NOW).status
     assert status["observedGeneration"] == 4
     assert status["currentRun"] == "some-run"
     assert status["gateway"] == {"session": "session-1", "plantDigest": s.PLANT.digest}
-    assert status["link"] == {"connected": True, "since": "2023-11-14T22:13:20Z"}
+    assert status["link"] == {
+        "connected": True,
+        "since": "2023-11-14T22:13:20Z",
+        "worstValveWait": 0.004,
+    }
     assert status["lastScan"] == {"sequence": 7, "time": "2023-11-14T22:13:21Z", "late": 3}
+
+
+def test_what_the_plc_refuses_to_be_read_is_named():
+    scan = msgspec.structs.replace(driver_status().scan, refused=1, refusals="holding 9 (a.b)")
+    status = decide_machine(s.situation(s.idle(scan=scan)), now=s.NOW).status
+    connected = next(c for c in status["conditions"] if c["type"] == "Connected")
+    assert connected["status"] == "True"
+    assert connected["message"] == "The PLC answers, but refuses: holding 9 (a.b)."
 
 
 def test_the_last_known_state_stays_while_the_gateway_is_away():

@@ -1,7 +1,7 @@
 import math
 import random
 
-from ald.plc.times import WINDOW, Times
+from ald.plc.times import KINDS_MAX, WINDOW, Times, TimesByKind
 
 
 def test_nothing_is_known_before_the_first_round_trip():
@@ -30,3 +30,22 @@ def test_the_summary_keeps_the_worst_of_all_times():
     assert summary.count == WINDOW + 1
     assert summary.worst_ns == 9_000_000
     assert summary.p999_ns == summary.p1_ns == summary.last_ns == 1000
+
+
+def test_a_block_never_read_is_taken_for_as_slow_as_the_slowest_that_was():
+    times = TimesByKind()
+    times.add("write coils", 9_000_000)
+    assert times.longest_ns("read holding 0+4") is None
+    times.add("read holding 0+4", 1000)
+    times.add("read coil 0+9", 3000)
+    assert times.longest_ns("read holding 0+4") == 1000
+    assert times.longest_ns("read holding 0+2") == 3000
+
+
+def test_kinds_are_bounded_and_the_oldest_go_first():
+    times = TimesByKind()
+    for n in range(KINDS_MAX + 1):
+        times.add(f"read holding {n:05}+1", n)
+    kept = [summary.request for summary in times.summaries()]
+    assert len(kept) == KINDS_MAX
+    assert kept[0] == "read holding 00001+1"

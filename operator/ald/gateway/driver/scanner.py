@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from ald.plant.decoder import Block, ScanDecoder
+from ald.errors import ModbusExceptionError
+from ald.plant.decoder import QUALITY_BAD, Block, ScanDecoder
 from ald.plant.model import signals
 from ald.plc.link import Lane
-from ald.plc.plan import plan_reads
+from ald.plc.rounds import Rounds
 from ald.records.scan import Quality, Scan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ald.plant.model import Plant
     from ald.plc.link import Completion, Link
+    from ald.plc.request import Read
 
 LATE_NS_MAX = 100_000_000
 """A scan that starts later than this after its place on the grid, or than half a period, counts as late."""
 
 
 class Scanner:
-    """The scans of one plant over one link. Tokens from `first_token` downwards are its own, one a block."""
+    """The scans of one plant over one link. Tokens from `first_token` downwards are its own, one a request."""
 
     def __init__(self, plant: Plant, plant_digest: str, first_token: int, now_ns: int) -> None:
         """Raises InvalidInputError when a signal can be read by no request."""
         self._period_ns = plant.scan_period_ns
         self._digest = plant_digest
-        self._requests = tuple(block.request for block in plan_reads(plant))
+        self._rounds = Rounds(plant)
         self._decoder = ScanDecoder(
             signals(plant),
-            [Block(table=r.table, first=r.address, count=r.count) for r in self._requests],
+            [
+                Block(table=b.request.table, first=b.request.address, count=b.request.count)
+                for b in self._rounds.base
+            ],
             shared_registers=plant.link.shared_registers,
             shared_bits=plant.link.shared_bits,
         )
@@ -36,7 +44,9 @@ class Scanner:
         self._due_ns = now_ns
         self._planned_ns = 0
         self._started_ns = 0
-        self._answers: dict[int, Completion] | None = None
+        self._open: set[int] = set()
+        self._next_token = first_token
+        self._came = False
         self._late_limit_ns = min(LATE_NS_MAX, plant.scan_period_ns // 2)
         self.sequence = 0
         self.late = 0
@@ -61,44 +71,69 @@ class Scanner:
         planned_ns = self._due_ns + passed * self._period_ns
         self._due_ns = planned_ns + self._period_ns
         self.missed += passed
-        if not self._requests:
+        if not self._rounds.base:
             return
-        if self._answers is not None or not link.connected:
+        if self._open or not link.connected:
             self.missed += 1
             return
         self._planned_ns = planned_ns
         self._started_ns = 0
-        self._answers = {}
-        for index, request in enumerate(self._requests):
-            link.submit(Lane.SCAN, request, self._first_token - index, now_ns)
+        self._came = False
+        self._next_token = self._first_token
+        self._ask(self._rounds.begin(), link, now_ns)
+
+    def _ask(self, requests: Sequence[Read], link: Link, now_ns: int) -> None:
+        for request in requests:
+            self._open.add(self._next_token)
+            link.submit(Lane.SCAN, request, self._next_token, now_ns)
+            self._next_token -= 1
 
     def owns(self, token: int) -> bool:
         """Tell whether a completion belongs to a scan."""
-        return self._first_token - len(self._requests) < token <= self._first_token
+        return token <= self._first_token
+
+    def reconnected(self) -> None:
+        """Find out anew what the PLC refuses: it may be another program by now."""
+        self._rounds.forget()
+
+    @property
+    def refusals(self) -> str:
+        """What the PLC refuses to let be read, for people; empty for nothing."""
+        return self._rounds.refusals
+
+    @property
+    def refused(self) -> int:
+        """How many values the PLC refuses."""
+        return len(self._rounds.plan.refused)
 
     def completed(
-        self, completion: Completion, *, run: str, now_ns: int, wall_ns: int
+        self, completion: Completion, link: Link, *, run: str, now_ns: int, wall_ns: int
     ) -> Scan | None:
         """Take in one answer; return the scan when it was the last one. A scan that the link lost is missed."""
-        if self._answers is None:
+        if completion.token not in self._open:
             return None
-        self._answers[self._first_token - completion.token] = completion
+        error = completion.error
+        code = error.code if isinstance(error, ModbusExceptionError) else 0
+        data = completion.data if completion.ok else None
+        more = self._rounds.answered(self._first_token - completion.token, data, code)
+        self._ask(more, link, now_ns)
+        self._open.discard(completion.token)
+        self._came |= bool(completion.acked_ns)
         if completion.sent_ns and not self._started_ns:
             self._started_ns = completion.sent_ns
-        if len(self._answers) < len(self._requests):
+        if self._open:
             return None
-        answers, self._answers = self._answers, None
-        if not any(answer.acked_ns for answer in answers.values()):
+        if not self._came:
+            self._rounds.end()
             self.missed += 1
             return None
-        return self._scan(answers, run=run, now_ns=now_ns, wall_ns=wall_ns)
+        return self._scan(run=run, now_ns=now_ns, wall_ns=wall_ns)
 
-    def _scan(self, answers: dict[int, Completion], *, run: str, now_ns: int, wall_ns: int) -> Scan:
-        payloads = [
-            answers[index].data if answers[index].ok else None
-            for index in range(len(self._requests))
-        ]
+    def _scan(self, *, run: str, now_ns: int, wall_ns: int) -> Scan:
+        payloads, unread = self._rounds.end()
         values, qualities = self._decoder.decode(payloads)
+        values[unread] = math.nan
+        qualities[unread] = QUALITY_BAD
         late_ns = max(0, self._started_ns - self._planned_ns)
         self.late += late_ns > self._late_limit_ns
         self.sequence += 1

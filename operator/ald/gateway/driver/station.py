@@ -150,6 +150,7 @@ class Station:
             self._is_connected = True
             self._connects = self._link.counters.connects
             self._changed_ns = now_ns
+            self._scanner.reconnected()
             if self._heartbeat is not None:
                 self._heartbeat.reconnected(now_ns)
             yield LinkUp(at_ns=now_ns)
@@ -169,7 +170,7 @@ class Station:
             )
         elif self._scanner.owns(completion.token):
             scan = self._scanner.completed(
-                completion, run=run, now_ns=now_ns, wall_ns=now_ns + offset_ns
+                completion, self._link, run=run, now_ns=now_ns, wall_ns=now_ns + offset_ns
             )
             if scan is not None:
                 yield Scanned(at_ns=now_ns, scan=scan)
@@ -200,6 +201,8 @@ class Station:
             late=scanner.late,
             missed=scanner.missed,
             bad_signals=scanner.bad_signals,
+            refused=scanner.refused,
+            refusals=scanner.refusals,
         )
 
 

@@ -76,6 +76,7 @@ def _of_driver(status: DriverStatus) -> Iterator[Metric]:
     yield _gauge(
         "ald_signals_bad", "Signals without a good value in the last scan.", scan.bad_signals
     )
+    yield _gauge("ald_signals_refused", "Signals that the PLC refuses to be read.", scan.refused)
     yield _gauge("ald_plc_connected", "1 while the PLC is connected.", link.connected)
     yield _counter("ald_plc_requests", "Requests sent to the PLC.", link.requests)
     yield _counter(

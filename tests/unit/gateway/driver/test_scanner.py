@@ -2,9 +2,11 @@
 
 import struct
 
+import pytest
+
 from ald.errors import LinkDownError, ModbusExceptionError
 from ald.gateway.driver.scanner import Scanner
-from ald.plant.model import digest, signals
+from ald.plant.model import Table, digest, signals
 from ald.plc.link import Completion, Lane
 from ald.plc.request import ReadBits
 from ald.records.scan import Quality
@@ -45,6 +47,7 @@ class Link:
                     acked_ns=acked,
                     unknown=False,
                 ),
+                self,
                 run=run,
                 now_ns=now_ns,
                 wall_ns=now_ns + 7,
@@ -114,14 +117,35 @@ def test_a_late_scan_is_counted_and_carries_by_how_much():
     assert (one.late, scan.late_ns) == (1, 60 * MS)
 
 
-def test_a_block_that_the_plc_refuses_is_bad_and_the_rest_is_good():
+def test_a_block_that_fails_is_bad_and_the_rest_is_good():
     one, link = scanner(), Link()
     one.begin(link, 0)
-    refused = ModbusExceptionError(3, 2, "no such address")
-    scan = link.answer(one, 1, 2, error=refused, only=0)
+    failed = ModbusExceptionError(3, 4, "device failure")
+    scan = link.answer(one, 1, 2, error=failed, only=0)
     assert scan is not None
     assert 0 < one.bad_signals < scan.count
     assert set(scan.qualities) == {Quality.GOOD, Quality.BAD}
+    assert link.asked == []
+
+
+@pytest.mark.requirement("FI-PF-03")
+def test_a_refused_address_costs_only_its_own_signal_and_is_named():
+    one, link = scanner(), Link()
+    refused = ModbusExceptionError(3, 2, "no such address")
+    scan = None
+    one.begin(link, 0)
+    while link.asked:
+        asked = link.asked[0][0]
+        is_there = asked.table is Table.HOLDING and asked.address == 0
+        link.asked, later = link.asked[:1], link.asked[1:]
+        scan = link.answer(one, 1, 2, error=refused if is_there else None)
+        link.asked += later
+    assert scan is not None
+    marks = dict(zip([s.name for s in signals(PLANT)], scan.qualities, strict=True))
+    assert [name for name, mark in marks.items() if mark != Quality.GOOD] == ["heater.setpoint"]
+    assert (one.refused, one.refusals) == (1, "holding 0 to 1 (heater.setpoint)")
+    one.reconnected()
+    assert (one.refused, one.refusals) == (0, "")
 
 
 def test_a_scan_that_the_link_lost_is_missed_and_the_next_one_begins():

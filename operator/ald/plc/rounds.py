@@ -1,0 +1,171 @@
+"""The requests of one scan as they come to be: a block that the PLC refuses is split until what it refuses is known.
+
+A refusal is exception 2 or 3. Both halves of a refused block are asked for at once, within the same scan, so that no other
+value goes without; what was learned holds for the next scans:
+
+    one value alone is refused        it gets a block of its own, and each scan asks for one such block, in turn
+    both halves come, with a gap      the PLC does not have all of the addresses between them
+    both halves come, without one     the PLC does not let as many addresses be read at once
+
+When a value that was refused comes after all, everything learned is forgotten: the PLC has changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ald.plant.model import signals
+from ald.plc.plan import NO_FACTS, Block, Facts, Plan, Span, plan_around, split
+from ald.plc.request import ReadBits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ald.plant.model import Plant
+    from ald.plc.request import Read
+
+REFUSALS = frozenset({2, 3})
+"""Exceptions that speak of the addresses: there is none such, or so many are not read at once."""
+
+NAMED_MAX = 8
+"""Refused places that are named; of more there is only the number."""
+
+
+class _Asked:
+    """One request of a scan, and what came of it."""
+
+    __slots__ = ("block", "data", "halves", "is_refused")
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.data: bytes | None = None
+        self.is_refused = False
+        self.halves: tuple[_Asked, _Asked] | None = None
+
+
+class Rounds:
+    """Scan after scan of one plant. Begin one, give it each answer, end it."""
+
+    def __init__(self, plant: Plant) -> None:
+        """Raises InvalidInputError when a signal can be read by no request."""
+        self._plant = plant
+        self._columns = signals(plant)
+        self._facts = NO_FACTS
+        self._plan = plan_around(plant, NO_FACTS)
+        self._asked: list[_Asked] = []
+        self._turn = 0
+        self.base = self._plan.blocks
+
+    @property
+    def plan(self) -> Plan:
+        """What the next scan asks for, apart from splits."""
+        return self._plan
+
+    @property
+    def refusals(self) -> str:
+        """What the PLC refuses, for people; empty for nothing."""
+        said = [
+            f"{_name(b.request)} ({self._columns[b.places[0].signal].name})"
+            for b in self._plan.refused
+        ]
+        alone = {(b.request.table, b.request.address) for b in self._plan.refused}
+        said += [
+            f"{span.table.value} {span.start} to {span.end - 1} (read over)"
+            for span in sorted(self._facts.refused, key=lambda s: (s.table.value, s.start))
+            if (span.table, span.start) not in alone
+        ]
+        said += [f"more than {count} of {t.value} at once" for t, count in self._facts.longest]
+        more = len(said) - NAMED_MAX
+        return ", ".join(said[:NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
+
+    def forget(self) -> None:
+        """Begin as if nothing had ever been refused."""
+        self._learn(NO_FACTS)
+
+    def begin(self) -> list[Read]:
+        """Return what to ask for; the answers are given by the place in this list and what is added to it."""
+        blocks = list(self._plan.blocks)
+        if self._plan.refused:
+            self._turn = (self._turn + 1) % len(self._plan.refused)
+            blocks.append(self._plan.refused[self._turn])
+        self._asked = [_Asked(block) for block in blocks]
+        return [block.request for block in blocks]
+
+    def answered(self, index: int, data: bytes | None, code: int = 0) -> list[Read]:
+        """Take in the answer to request `index`: data, an exception's code, or neither; return what to ask besides."""
+        asked = self._asked[index]
+        asked.data = data
+        asked.is_refused = code in REFUSALS
+        if not asked.is_refused or len(asked.block.places) == 1:
+            return []
+        first, second = split(asked.block, self._columns)
+        asked.halves = (_Asked(first), _Asked(second))
+        self._asked += asked.halves
+        return [first.request, second.request]
+
+    def end(self) -> tuple[list[bytes | None], list[int]]:
+        """Return one payload for each of `base`, and the signals that are bad although theirs is there."""
+        blocks = [asked.block for asked in self._asked]
+        if blocks == list(self.base):
+            payloads = [asked.data for asked in self._asked]
+            self._conclude()
+            return payloads, []
+        came = [asked for asked in self._asked if asked.data is not None]
+        good = {place.signal for asked in came for place in asked.block.places}
+        pieces = [(asked.block.request, asked.data or b"") for asked in came]
+        whole = [_assembled(block.request, pieces) for block in self.base]
+        self._conclude()
+        return list(whole), [n for n in range(len(self._columns)) if n not in good]
+
+    def _conclude(self) -> None:
+        """Learn from what was refused."""
+        refused, longest = set(self._facts.refused), dict(self._facts.longest)
+        known = set(self._plan.refused)
+        if any(asked.data is not None and asked.block in known for asked in self._asked):
+            self.forget()
+            return
+        for asked in self._asked:
+            request = asked.block.request
+            if asked.is_refused and asked.halves is None:
+                refused.add(Span(request.table, request.address, request.address + request.count))
+            elif asked.halves is not None:
+                first, second = asked.halves
+                if first.data is None or second.data is None:
+                    continue
+                end = first.block.request.address + first.block.request.count
+                if end < second.block.request.address:
+                    refused.add(Span(request.table, end, second.block.request.address))
+                else:
+                    count = max(first.block.request.count, second.block.request.count)
+                    longest[request.table] = min(count, longest.get(request.table, count))
+        self._learn(Facts(refused=frozenset(refused), longest=tuple(longest.items())))
+
+    def _learn(self, facts: Facts) -> None:
+        if facts != self._facts:
+            self._facts = facts
+            self._plan = plan_around(self._plant, facts)
+
+
+def _assembled(request: Read, pieces: Sequence[tuple[Read, bytes]]) -> bytes:
+    """Return the data of one read put together from those of others; 0 where none of them brings anything."""
+    is_bits = isinstance(request, ReadBits)
+    begin, end = request.address, request.address + request.count
+    size = (request.count + 7) // 8 if is_bits else 2 * request.count
+    whole = bytearray(size)
+    number = 0
+    for piece, data in pieces:
+        low, high = max(begin, piece.address), min(end, piece.address + piece.count)
+        if piece.table is not request.table or low >= high:
+            continue
+        if is_bits:
+            bits = int.from_bytes(data, "little") >> (low - piece.address)
+            number |= (bits & ((1 << (high - low)) - 1)) << (low - begin)
+        else:
+            source = slice(2 * (low - piece.address), 2 * (high - piece.address))
+            whole[2 * (low - begin) : 2 * (high - begin)] = data[source]
+    return number.to_bytes(size, "little") if is_bits else bytes(whole)
+
+
+def _name(request: Read) -> str:
+    last = f" to {request.address + request.count - 1}" if request.count > 1 else ""
+    return f"{request.table.value} {request.address}{last}"

@@ -1,0 +1,81 @@
+"""The driver and the configurations it is given."""
+
+import pytest
+from msgspec.structs import replace
+
+from ald.gateway.driver.files import write_plant
+from ald.plant.model import digest, signals
+from ald.records.event import MachineState
+from ald.records.scan import Quality
+from fixtures.driver_process import plant_of
+from fixtures.simulator import MACHINE, machine
+from fixtures.wait import eventually
+
+pytestmark = pytest.mark.integration
+
+MS = 1_000_000
+
+
+def idle(driver):
+    driver.reaches(MachineState.IDLE)
+    eventually(lambda: driver.status().watchdog and driver.status().scan.sequence > 0, within_s=10)
+
+
+@pytest.mark.requirement("FR-01")
+def test_a_plant_that_nobody_can_work_with_is_refused_and_found_on_the_volume_it_is_waited_out(
+    simulator, start_driver
+):
+    driver = start_driver()
+    plant = plant_of(simulator.machine_file, simulator.port)
+    assert driver.load(plant).error is None
+    idle(driver)
+    unusable = replace(plant, link=replace(plant.link, port=65536))
+    refused = driver.load(unusable).error
+    assert refused is not None
+    assert refused.violations[0].startswith("link.port (is 65536)")
+    assert driver.status().plant_digest == digest(plant), "the one before goes on"
+    # As a gateway that did not look would have left it.
+    write_plant(driver.directory / "state" / "plant.bin", unusable)
+    driver.kill_executor()
+    eventually(driver.answers, within_s=10)
+    pid = driver.executor_pid
+    assert driver.status().plant_digest == ""
+    assert "plant_unusable" in {line["event"] for line in driver.log}
+    assert driver.load(plant).error is None
+    idle(driver)
+    assert driver.executor_pid == pid, "no executor died of it"
+
+
+@pytest.mark.requirement("PLC-PS-03")
+def test_of_a_thousand_parameters_a_missing_address_costs_one_and_is_named(
+    start_simulator, start_driver
+):
+    simulator = start_simulator(
+        machine(
+            parameters=[
+                *MACHINE["spec"]["parameters"],
+                *(
+                    {"name": f"many.p{n}", "table": "input", "address": 3000 + 2 * n}
+                    | {"type": "float32", "order": "CDAB"}
+                    for n in range(994)
+                ),
+            ]
+        )
+    )
+    simulator.faults(missing=[{"table": "holding", "first": 3500, "last": 3500}])
+    driver = start_driver()
+    plant = plant_of(simulator.machine_file, simulator.port)
+    assert driver.load(plant).error is None
+    eventually(lambda: driver.status().scan.refused == 1, within_s=10)
+    idle(driver)
+    driver.drain()
+    scans = driver.scans
+    assert all(scan.ended_ns - scan.started_ns < 2_000 * MS for scan in scans), "in 2 s"
+    names = [signal.name for signal in signals(plant)]
+    for scan in scans:
+        marks = zip(names, scan.qualities, strict=True)
+        assert [name for name, mark in marks if mark != Quality.GOOD] == ["many.p250"]
+    assert driver.status().scan.refusals == "holding 3500 to 3501 (many.p250)"
+    simulator.faults(missing=[])
+    eventually(lambda: driver.status().scan.bad_signals == 0, within_s=10)
+    assert driver.status().scan.refusals == ""
