@@ -1,5 +1,7 @@
 import math
+import re
 import struct
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -45,6 +47,24 @@ def test_each_order_lays_out_the_words_that_the_table_in_the_module_shows(
     assert words_of_raw(0x0102, DataType.INT16, order) == int16
     assert words_of_raw(0x01020304, DataType.UINT32, order) == uint32
     assert words_of_raw(0x0102030405060708, DataType.UINT64, order) == uint64
+
+
+PAGE = Path(__file__).parents[3] / "docs" / "machines.md"
+ROW = re.compile(r"^\| `(u?int\d+|float\d+)` \| ([-0-9.]+) \| (.+) \|$", re.MULTILINE)
+DOCUMENTED = {
+    DataType(kind): (value, cells) for kind, value, cells in ROW.findall(PAGE.read_text())
+}
+
+
+@pytest.mark.requirement("CMD-06")
+@pytest.mark.parametrize("kind", REGISTERS)
+def test_the_page_for_readers_shows_the_registers_of_every_type_and_order(kind):
+    value, cells = DOCUMENTED[kind]
+    raw = float(value) if kind in FLOATS else int(value)
+    for order, cell in zip(Order, cells.split(" | "), strict=True):
+        shown = tuple(int(word, 16) for word in cell.split())
+        assert words_of_raw(raw, kind, order) == shown
+        assert raw_of_words(shown, kind, order) == raw
 
 
 def test_a_float_that_another_library_reads_low_word_first_is_laid_out_as_cdab():
