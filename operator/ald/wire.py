@@ -5,6 +5,7 @@ Gateway, HTTPS with mutual TLS, port 8443 (JSON bodies, msgspec; errors are `Err
     PUT  /v1/plant                 PlantPush    -> GatewayStatus    roles: operator
     POST /v1/runs                  RunOrder     -> GatewayStatus    roles: operator     idempotent by run uid
     POST /v1/runs/{uid}/abort      AbortOrder   -> GatewayStatus    roles: operator     idempotent
+    POST /v1/runs/{uid}/action     ActionOrder  -> GatewayStatus    roles: operator     idempotent
     POST /v1/clear                 ClearOrder   -> GatewayStatus    roles: operator
     GET  /v1/status?seen=R&wait=S               -> GatewayStatus    roles: all; long poll until revision > R, S <= 30
     GET  /v1/values                             -> ValuesReply      roles: operator, monitor, gateway
@@ -18,6 +19,8 @@ A client's role is the last part of its certificate's URI SAN `ald://INSTALLATIO
 `ald://INSTALLATION/gateway/NAMESPACE/NAME`, which clients check instead of a DNS name; shown by a client it is the role `gateway`,
 for people who look from inside the pod.
 """
+
+import enum
 
 import msgspec
 
@@ -71,6 +74,21 @@ class AbortOrder(msgspec.Struct, frozen=True, kw_only=True):
     by: str
 
 
+class RunAction(enum.Enum):
+    """What an active run is to do; a stop is final."""
+
+    RUN = "Run"
+    STOP = "Stop"
+
+
+class ActionOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """From now on do this: a level, not an edge, so that it may be sent again. `RunProgress.action` tells what counts."""
+
+    action: RunAction
+    reason: str
+    by: str
+
+
 class ClearOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Leave Aborted: somebody looked at the machine."""
 
@@ -82,7 +100,7 @@ class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
     """The run in progress, or the last one. `outcome` is None while it is active.
 
     leaves_done of leaves_total; pulses done; worst_error_ns is the largest absolute width error so far, `timing` says more of them; times are UTC ns.
-    `iterations` are (counter, count) of each loop around the present step, outermost first.
+    `iterations` are (counter, count) of each loop around the present step, outermost first. `action` is what it was told last.
     """
 
     run: RunIdentity
@@ -101,6 +119,7 @@ class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
     held: str
     outcome: RunOutcome | None
     message: str
+    action: RunAction = RunAction.RUN
 
 
 class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -232,6 +251,13 @@ class AbortRun(msgspec.Struct, frozen=True, kw_only=True, tag="abort-run"):
     order: AbortOrder
 
 
+class DirectRun(msgspec.Struct, frozen=True, kw_only=True, tag="direct-run"):
+    """Front to driver: what this run is to do from now on."""
+
+    uid: str
+    order: ActionOrder
+
+
 class Clear(msgspec.Struct, frozen=True, kw_only=True, tag="clear"):
     """Front to driver: leave Aborted."""
 
@@ -246,7 +272,7 @@ class DriverRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One packet to the driver."""
 
     id: int
-    request: LoadPlant | StartRun | AbortRun | Clear | GetStatus
+    request: LoadPlant | StartRun | AbortRun | DirectRun | Clear | GetStatus
 
 
 class DriverReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,8 +12,10 @@ from ald.records.event import RunIdentity
 from ald.wire import (
     PROTOCOL,
     AbortOrder,
+    ActionOrder,
     ErrorReply,
     PlantPush,
+    RunAction,
     RunOrder,
 )
 from fixtures.plants import small_plant
@@ -40,6 +42,7 @@ RUN = RunOrder(
     program_digest=program_model.digest(PROGRAM),
 )
 ABORT = AbortOrder(reason="looks wrong", by="me")
+STOP = ActionOrder(action=RunAction.STOP, reason="enough", by="me")
 
 
 def refusal(body):

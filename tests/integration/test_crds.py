@@ -118,7 +118,7 @@ def test_a_run_cannot_be_changed(resources, spec):
     assert resources.create(example(RUN))[0] == 0
     code, said = resources.merge("run", "al2o3-demo-0001", {"spec": spec})
     assert code != 0
-    assert "a run cannot be changed, only aborted by action: Abort" in said
+    assert "a run cannot be changed but for its action" in said
 
 
 def test_inputs_cannot_be_added_to_a_run_that_has_none(resources):
@@ -131,10 +131,19 @@ def test_inputs_cannot_be_added_to_a_run_that_has_none(resources):
 def test_a_run_can_be_aborted_and_never_goes_on(resources):
     assert resources.create(example(RUN))[0] == 0
     assert resources.merge("run", "al2o3-demo-0001", {"spec": {"action": "Abort"}})[0] == 0
-    for action in ("Run", None):
+    for action in ("Run", "Stop", None):
         code, said = resources.merge("run", "al2o3-demo-0001", {"spec": {"action": action}})
         assert code != 0
-        assert "an aborted run cannot go on" in said
+        assert "a stopped or aborted run cannot go on" in said
+
+
+def test_a_run_can_be_stopped_and_after_that_only_aborted(resources):
+    assert resources.create(example(RUN))[0] == 0
+    assert resources.merge("run", "al2o3-demo-0001", {"spec": {"action": "Stop"}})[0] == 0
+    code, said = resources.merge("run", "al2o3-demo-0001", {"spec": {"action": "Run"}})
+    assert code != 0
+    assert "a stopped or aborted run cannot go on" in said
+    assert resources.merge("run", "al2o3-demo-0001", {"spec": {"action": "Abort"}})[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from ald.wire import (
     AbortRun,
     Clear,
     ClearOrder,
+    DirectRun,
     ErrorReply,
     LoadPlant,
     StartRun,
@@ -30,6 +31,7 @@ from integration.orders import (
     PLANT,
     PUSH,
     RUN,
+    STOP,
     driver_is,
     journal_is_ok,
     refusal,
@@ -46,6 +48,7 @@ async def test_orders_reach_the_driver_and_its_status_comes_back(front):
             ("PUT", "/v1/plant", PUSH, LoadPlant(push=PUSH, confirmed=True)),
             ("POST", "/v1/runs", RUN, StartRun(order=RUN)),
             ("POST", "/v1/runs/uid-1/abort", ABORT, AbortRun(uid="uid-1", order=ABORT)),
+            ("POST", "/v1/runs/uid-1/action", STOP, DirectRun(uid="uid-1", order=STOP)),
             ("POST", "/v1/clear", clear, Clear(order=clear)),
         ]
         await until(lambda: journal_is_ok(operator))
@@ -68,7 +71,7 @@ async def test_a_refusal_of_the_driver_is_handed_on(front):
 @pytest.mark.parametrize(
     ("role", "allowed"),
     [
-        ("operator", {"plant", "runs", "abort", "clear", "status", "values"}),
+        ("operator", {"plant", "runs", "abort", "action", "clear", "status", "values"}),
         ("monitor", {"status", "values"}),
         ("logger", {"status", "feed", "committed"}),
     ],
@@ -78,6 +81,7 @@ async def test_a_role_may_do_what_is_its_own_and_nothing_else(front, role, allow
         "plant": ("PUT", "/v1/plant"),
         "runs": ("POST", "/v1/runs"),
         "abort": ("POST", "/v1/runs/u/abort"),
+        "action": ("POST", "/v1/runs/u/action"),
         "clear": ("POST", "/v1/clear"),
         "status": ("GET", "/v1/status"),
         "values": ("GET", "/v1/values"),
@@ -265,7 +269,9 @@ async def test_what_cannot_be_taken_is_refused_in_plain_words(
 async def test_nonsense_is_never_an_error_of_ours_and_moves_nothing(front):
     chance = random.Random(11)
     good = [msgspec.json.encode(body) for body in (PUSH, RUN, ABORT)]
-    routes = ["/v1/plant", "/v1/runs", "/v1/runs/%00/abort", "/v1/clear", "/v1/feed/committed"]
+    routes = [
+        "/v1/plant", "/v1/runs", "/v1/runs/%00/abort", "/v1/runs/%00/action", "/v1/clear", "/v1/feed/committed",
+    ]  # fmt: skip
     async with front.client("operator") as operator:
         for turn in range(300):
             body = bytearray(chance.choice(good))

@@ -12,8 +12,8 @@ from ald.api.meta import Condition, Metadata, Reference
 PLAN_ROWS_MAX = 100
 """Rows of the step table of a dry run; the rest is counted in `omitted`."""
 
-Verb = Literal["Run", "Abort"]
-Phase = Literal["Pending", "Queued", "Running", "Held", "Succeeded", "Failed", "Aborted"]
+Verb = Literal["Run", "Stop", "Abort"]
+Phase = Literal["Pending", "Queued", "Running", "Held", "Succeeded", "Failed", "Aborted", "Stopped"]
 RunReason = Literal[
     "Aborted",
     "Completed",
@@ -40,6 +40,7 @@ RunReason = Literal[
     "TimingMissed",
     "ValveMismatch",
     "WithinLimits",
+    "Stopped",
 ]
 
 
@@ -52,16 +53,17 @@ class RecipeRunSpec(Model):
             "x-kubernetes-validations": [
                 {
                     "rule": "self.action != oldSelf.action || self == oldSelf",
-                    "message": "a run cannot be changed, only aborted by action: Abort; make a new one",
+                    "message": "a run cannot be changed but for its action; make a new one",
                 },
                 {
                     "rule": "self.recipeRef == oldSelf.recipeRef && self.machineRef == oldSelf.machineRef"
                     " && self.dryRun == oldSelf.dryRun",
-                    "message": "a run cannot be changed, only aborted by action: Abort; make a new one",
+                    "message": "a run cannot be changed but for its action; make a new one",
                 },
                 {
-                    "rule": "self.action == oldSelf.action || self.action == 'Abort'",
-                    "message": "an aborted run cannot go on; make a new one",
+                    "rule": "self.action == oldSelf.action || self.action == 'Abort'"
+                    " || (oldSelf.action == 'Run' && self.action == 'Stop')",
+                    "message": "a stopped or aborted run cannot go on; make a new one",
                 },
             ]
         }
@@ -81,7 +83,8 @@ class RecipeRunSpec(Model):
     )
     action: Verb = Field(
         "Run",
-        description="Run, or Abort to end the run in the safe state. The only field that may change.",
+        description="Run; Stop to end the run after its present step, with the cleanup steps; Abort to end it at once in"
+        " the safe state. The only field that may change.",
     )
 
 

@@ -15,6 +15,7 @@ from ald.controller.world import (
     has_ended,
     is_deleting,
     uid,
+    wanted_action,
     wants_end,
     was_handed_over,
 )
@@ -22,13 +23,15 @@ from ald.errors import Violation
 from ald.plant.model import Mode
 from ald.program.model import Program
 from ald.records.event import MachineState, RunOutcome
-from ald.wire import RunProgress
+from ald.wire import RunAction, RunProgress
 
 MISSING_S_MAX = 120.0
 """How long a run waits for a recipe or machine that is not there; GitOps applies things in any order."""
 
 LOST_S_MAX = 20.0
 """How long a gateway that answers may not know a run that it took, before the run is given up."""
+
+NOTHING_MOVED = "Ended before it started: nothing has moved."
 
 VOLATILE = frozenset({"iterations", "stepsDone", "percent", "progress", "estimatedEnd", "pulses"})
 """Fields of the status that move all the time; a change of any other is worth an early write."""
@@ -77,9 +80,10 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Say how the run stands; it is not over."""
+    """Say how the run stands; it is not over. `tell` is what the gateway still has to be told that it shall do."""
 
     status: Document
+    tell: RunAction | None = None
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +120,9 @@ def decide_run(facts: RunFacts, *, now: str) -> RunDecision:
     if facts.was_taken or was_handed_over(facts.run):
         return _without_word(facts, now)
     if wants_end(facts.run):
-        return _end(facts, now, "Aborted", "Ended before it started: nothing has moved.")
+        return _end(facts, now, "Aborted", NOTHING_MOVED)
+    if wanted_action(facts.run) is RunAction.STOP:
+        return _end(facts, now, "Stopped", NOTHING_MOVED)
     return _missing(facts, now) or _checked(facts, now) or _queued(facts, now)
 
 
@@ -129,10 +135,19 @@ def _mirror(facts: RunFacts, progress: RunProgress, now: str) -> RunDecision:
         if wants_end(facts.run):
             message = f"Aborting: {message}"
         reason = "Held" if held else "Running"
-        return _report(facts, now, reason, message, details, timing_met(progress))
+        report = _report(facts, now, reason, message, details, timing_met(progress))
+        return msgspec.structs.replace(report, tell=_untold(facts.run, progress))
     done = progress.outcome is RunOutcome.COMPLETED
     message = progress.message or ("Completed." if done else progress.outcome.value)
     return _end(facts, now, progress.outcome.value, message, details, timing_met(progress))
+
+
+def _untold(run: Document, progress: RunProgress) -> RunAction | None:
+    """Return what the gateway does not know yet that the run shall do; a stop is final, and an abort goes its own way."""
+    wanted = wanted_action(run)
+    if wants_end(run) or progress.action in (wanted, RunAction.STOP):
+        return None
+    return wanted
 
 
 def _without_word(facts: RunFacts, now: str) -> RunDecision:
@@ -304,7 +319,7 @@ def _end(
     more: tuple[Fact, ...] = (),
 ) -> End:
     succeeded = reason in ("Completed", "DryRun")
-    phase = "Succeeded" if succeeded else "Aborted" if reason == "Aborted" else "Failed"
+    phase = "Succeeded" if succeeded else reason if reason in ("Aborted", "Stopped") else "Failed"
     verdict = "True" if succeeded else "False"
     fact = Fact(type="Succeeded", status=verdict, reason=reason, message=message)
     status = _status(facts.run, now, (fact, *more), phase) | {"endedAt": now} | (details or {})

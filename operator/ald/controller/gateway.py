@@ -16,6 +16,7 @@ from ald.wire import (
     LONG_POLL_S_MAX,
     PROTOCOL,
     AbortOrder,
+    ActionOrder,
     ClearOrder,
     ErrorReply,
     GatewayStatus,
@@ -57,6 +58,10 @@ class Gateway(Protocol):
         """Abort a run."""
         ...
 
+    async def direct(self, uid: str, order: ActionOrder) -> GatewayStatus:
+        """Tell a run what to do from now on."""
+        ...
+
     async def clear(self, order: ClearOrder) -> GatewayStatus:
         """Leave Aborted."""
         ...
@@ -88,6 +93,9 @@ class HttpsGateway:
 
     async def abort(self, uid: str, order: AbortOrder) -> GatewayStatus:
         return await self._call("abort", "POST", f"/v1/runs/{uid}/abort", order)
+
+    async def direct(self, uid: str, order: ActionOrder) -> GatewayStatus:
+        return await self._call("action", "POST", f"/v1/runs/{uid}/action", order)
 
     async def clear(self, order: ClearOrder) -> GatewayStatus:
         return await self._call("clear", "POST", "/v1/clear", order)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from ald.engine import (
     admission,
     counter,
+    demand,
     ending,
     hold,
     obstacle,
@@ -14,7 +15,7 @@ from ald.engine import (
     setpoint,
     waiting,
 )
-from ald.engine.inputs import Answered, RunGiven, Sent
+from ald.engine.inputs import ActionAsked, Answered, RunGiven, Sent
 from ald.engine.state import (
     Ending,
     Pulsing,
@@ -102,6 +103,13 @@ def scanned(turn: Turn, scan: Scan) -> None:
         _apply(turn, Failed(error=wrong))
     else:
         _apply(turn, _guarded(turn, lambda: _scanned(turn, scan)))
+
+
+def action_asked(turn: Turn, given: ActionAsked) -> None:
+    """Somebody wants something else of the run."""
+    if demand.take(turn, given):
+        # What only waits for the plant need not wait for it any more.
+        _apply(turn, _guarded(turn, lambda: _ticked(turn)))
 
 
 def unblocked(turn: Turn) -> None:
@@ -235,9 +243,10 @@ def _advance(turn: Turn) -> Verdict | None:
     """Begin the leaf that is next, or end the run."""
     run = turn.run
     index, counters = counter.seek(run.program, run.index, run.counters)
-    if index == run.program.cleanup and not run.in_cleanup:
+    if not run.in_cleanup and (index == run.program.cleanup or demand.is_stopping(run)):
+        turn.change_run(stopped=index != run.program.cleanup)
         _begin_cleanup(turn)
-        index, counters = counter.seek(run.program, index, ())
+        index, counters = counter.seek(run.program, run.program.cleanup, ())
     turn.change_run(index=index, counters=counters)
     leaf = counter.leaf_at(run.program, index)
     if leaf is None:
@@ -292,8 +301,12 @@ def _began(turn: Turn, leaf: Leaf) -> Verdict | None:
 def _begin_cleanup(turn: Turn) -> None:
     run = turn.run
     turn.change_run(in_cleanup=True, index=run.program.cleanup, counters=())
-    reason = "CleaningUp" if not run.failure else "StepFailed"
-    turn.move(Cause.COMPLETE, reason, run.failure or "the steps are done; cleaning up")
+    reason, message = "CleaningUp", "the steps are done; cleaning up"
+    if run.failure:
+        reason, message = "StepFailed", run.failure
+    elif run.stopped:
+        reason, message = "Stopping", demand.stopped(run)
+    turn.move(Cause.COMPLETE, reason, message)
 
 
 def _finish_if_settled(turn: Turn) -> None:
@@ -301,10 +314,15 @@ def _finish_if_settled(turn: Turn) -> None:
     run = turn.run
     if run.readbacks:
         return
-    outcome = RunOutcome.STEP_FAILED if run.failure else RunOutcome.COMPLETED
-    message = run.failure or f"all {run.leaves_done} steps are done"
-    ending.end_run(turn, Ending(outcome=outcome, message=message, by=""))
-    turn.move(Cause.DONE, "Ready", message)
+    end = Ending(
+        outcome=RunOutcome.COMPLETED, message=f"all {run.leaves_done} steps are done", by=""
+    )
+    if run.failure:
+        end = Ending(outcome=RunOutcome.STEP_FAILED, message=run.failure, by="")
+    elif run.stopped:
+        end = Ending(outcome=RunOutcome.STOPPED, message=demand.stopped(run), by=run.asked.by)
+    ending.end_run(turn, end)
+    turn.move(Cause.DONE, "Ready", end.message)
 
 
 def _max_hold_ns(turn: Turn) -> int:

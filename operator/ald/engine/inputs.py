@@ -6,7 +6,7 @@ from ald.engine.state import LastRun
 from ald.plant.model import Plant
 from ald.records.event import PulseTiming, RunIdentity, RunOutcome
 from ald.records.scan import Scan
-from ald.wire import RunOrder
+from ald.wire import RunAction, RunOrder
 
 
 class OpenPulse(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +99,15 @@ class AbortAsked(_Input, frozen=True, kw_only=True):
     outcome: RunOutcome = RunOutcome.ABORTED
 
 
+class ActionAsked(_Input, frozen=True, kw_only=True):
+    """The run with this uid is to do this from now on."""
+
+    uid: str
+    action: RunAction
+    by: str
+    reason: str
+
+
 class ClearAsked(_Input, frozen=True, kw_only=True):
     """Somebody looked at the machine and wants it out of Aborted."""
 
@@ -174,6 +183,7 @@ Input = (
     | PlantGiven
     | RunGiven
     | AbortAsked
+    | ActionAsked
     | ClearAsked
     | ShutdownAsked
     | LinkUp

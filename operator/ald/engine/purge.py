@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec.structs import replace
 
-from ald.engine import hold, reading, safety, setpoint, writing
+from ald.engine import demand, hold, reading, safety, setpoint, writing
 from ald.engine.effects import Lane
 from ald.engine.inputs import Answered
 from ald.engine.layout import same_value, target_of
@@ -86,7 +86,8 @@ def tick(turn: Turn, phase: Purging) -> Verdict | None:
     if phase.write is not None or turn.at_ns < phase.end_ns:
         return None
     short = list(_short(turn.state, phase, turn.at_ns))
-    if not short:
+    if not short or demand.is_stopping(turn.run):
+        # No step follows on a stopped run, and the first opening of its cleanup is judged like any other.
         hold.end(turn)
         return _finish(turn, phase)
     phase = replace(phase, extended=True)

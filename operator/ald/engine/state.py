@@ -11,6 +11,7 @@ from ald.program.condition import Condition
 from ald.program.model import Leaf, Program, Pulse, Purge, Ramp, Set, Wait, WaitFor
 from ald.records.event import MachineState, PulseTiming, RunIdentity, RunOutcome, WriteOutcome
 from ald.records.scan import Scan
+from ald.wire import RunAction
 
 UIDS_MAX = 256
 """Uids of started runs that a session remembers; the front's journal remembers all."""
@@ -162,13 +163,21 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     since_ns: int
 
 
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What people want the run to do, who said so last, and why."""
+
+    action: RunAction = RunAction.RUN
+    by: str = ""
+    reason: str = ""
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """The run in progress.
 
     index: the present instruction. counters: the loops around it, outermost first. ordinal: leaves begun. due_ns: when the
     present leaf was due on the absolute schedule. slip_ns: how much later than the shortest course the schedule lies by now.
     failure: why the first step failed, empty while none did. doubt: what a scan found wrong while a valve was open; it fails the
-    leaf once that is shut. hold: not None while the run is held.
+    leaf once that is shut. hold: not None while the run is held. asked: what it is to do. stopped: a stop has left steps out.
     """
 
     identity: RunIdentity
@@ -191,6 +200,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     failure: str = ""
     doubt: str = ""
     hold: Hold | None = None
+    asked: Asked = Asked()
+    stopped: bool = False
     readbacks: tuple[Readback, ...] = ()
 
 

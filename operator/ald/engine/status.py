@@ -1,6 +1,6 @@
 """What the driver says of itself, computed whole from the state, constant in size."""
 
-from ald.engine import counter
+from ald.engine import counter, demand
 from ald.engine.state import LastRun, Run, State
 from ald.wire import DriverStatus, LinkStatus, RunProgress, ScanStatus
 
@@ -49,7 +49,8 @@ def _active(run: Run) -> RunProgress:
         timing=run.widths.timing,
         held=run.hold.message if run.hold is not None else "",
         outcome=None,
-        message="",
+        message=demand.message(run),
+        action=run.asked.action,
     )
 
 

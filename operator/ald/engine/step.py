@@ -4,6 +4,7 @@ from ald.engine import course, ending, positions, safety, safing, session
 from ald.engine.effects import Effect
 from ald.engine.inputs import (
     AbortAsked,
+    ActionAsked,
     Answered,
     ClearAsked,
     ClockStep,
@@ -48,11 +49,19 @@ def step(state: State, given: Input) -> tuple[State, tuple[Effect, ...]]:
         case RecordRoom():
             turn.change(record_ok=given.ok)
             _unblocked(turn)
-        case RunGiven():
-            course.start(turn, given)
+        case RunGiven() | ActionAsked():
+            _request(turn, given)
         case _:
             _session(turn, given)
     return turn.state, tuple(turn.effects)
+
+
+def _request(turn: Turn, given: RunGiven | ActionAsked) -> None:
+    match given:
+        case RunGiven():
+            course.start(turn, given)
+        case ActionAsked():
+            course.action_asked(turn, given)
 
 
 def _session(

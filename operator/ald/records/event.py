@@ -17,6 +17,7 @@ class RunOutcome(enum.Enum):
 
     COMPLETED = "Completed"
     ABORTED = "Aborted"
+    STOPPED = "Stopped"
     STEP_FAILED = "StepFailed"
     GATEWAY_RESTARTED = "GatewayRestarted"
     LINK_LOST = "LinkLost"
@@ -209,7 +210,7 @@ class PulseTiming(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunEnded(_Event, frozen=True, kw_only=True, tag="run-ended"):
-    """The run is over; exactly one for each RunStarted. `by` names who asked for an abort, empty otherwise."""
+    """The run is over; exactly one for each RunStarted. `by` names who asked for an abort or a stop, empty otherwise."""
 
     run: str
     outcome: RunOutcome

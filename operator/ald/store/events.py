@@ -33,6 +33,7 @@ from ald.store.model import utc
 STATUS = {
     RunOutcome.COMPLETED: "completed",
     RunOutcome.ABORTED: "aborted",
+    RunOutcome.STOPPED: "aborted",
     RunOutcome.SHUTDOWN: "aborted",
 }
 """Outcomes that are no failure."""

@@ -19,7 +19,16 @@ from ald.controller.world import World
 from ald.errors import AldError
 from ald.plant.model import Plant
 from ald.records.event import MachineState, RunOutcome
-from ald.wire import AbortOrder, ClearOrder, DriverStatus, GatewayStatus, PlantPush, RunOrder
+from ald.wire import (
+    AbortOrder,
+    ActionOrder,
+    ClearOrder,
+    DriverStatus,
+    GatewayStatus,
+    PlantPush,
+    RunAction,
+    RunOrder,
+)
 from fixtures.played_gateway import gateway_status, progress
 from unit.controller import situations as s
 
@@ -109,6 +118,14 @@ class ScriptedGateway:
             return self.now()
         ended = msgspec.structs.replace(run, outcome=RunOutcome.ABORTED, message="aborted")
         return self.change(run=ended, state=MachineState.IDLE)
+
+    async def direct(self, uid: str, order: ActionOrder) -> GatewayStatus:
+        await self._call("direct", order.action.value)
+        assert self.driver is not None
+        run = self.driver.run
+        if run is None or run.run.uid != uid or run.action is RunAction.STOP:
+            return self.now()
+        return self.change(run=msgspec.structs.replace(run, action=order.action))
 
     async def clear(self, order: ClearOrder) -> GatewayStatus:
         await self._call("clear", order.comment)

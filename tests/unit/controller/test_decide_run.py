@@ -20,6 +20,7 @@ from ald.controller.decide_run import (
 from ald.errors import Violation
 from ald.plant.model import Mode
 from ald.records.event import MachineState, PulseTiming, RunOutcome
+from ald.wire import RunAction
 from unit.controller import situations as s
 
 WRONG = Violation(path="spec.inputs.cycles", value="0", rule="too small", hint="take more")
@@ -192,7 +193,11 @@ def test_every_outcome_ends_the_run_with_its_word(outcome):
     succeeded = outcome is RunOutcome.COMPLETED
     assert decision.status["conditions"][0]["status"] == ("True" if succeeded else "False")
     assert decision.status["endedAt"] == "2001-09-09T01:46:40Z"
-    phases = {RunOutcome.COMPLETED: "Succeeded", RunOutcome.ABORTED: "Aborted"}
+    phases = {
+        RunOutcome.COMPLETED: "Succeeded",
+        RunOutcome.ABORTED: "Aborted",
+        RunOutcome.STOPPED: "Stopped",
+    }
     assert decision.status["phase"] == phases.get(outcome, "Failed")
 
 
@@ -235,6 +240,41 @@ def test_a_run_that_has_not_started_is_aborted_without_the_gateway(run):
     assert isinstance(decision, End)
     assert decision.reason == "Aborted"
     assert "nothing has moved" in message(decision)
+
+
+def test_a_run_that_has_not_started_is_stopped_without_the_gateway():
+    run = s.edited(s.RUN, "spec.action", "Stop")
+    decision = decide(run=run, situation=s.without_gateway())
+    assert isinstance(decision, End)
+    assert (decision.reason, decision.status["phase"]) == ("Stopped", "Stopped")
+    assert "nothing has moved" in message(decision)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "known", "told"),
+    [
+        ("Run", "Run", None),
+        ("Stop", "Run", "Stop"),
+        ("Stop", "Stop", None),
+        ("Run", "Stop", None),
+        ("Abort", "Run", None),
+        ("Abort", "Stop", None),
+    ],
+)
+def test_the_gateway_is_told_what_a_run_shall_do_until_it_says_that_it_knows(wanted, known, told):
+    run = s.edited(TAKEN, "spec.action", wanted)
+    decision = decide(run=run, situation=active(action=RunAction(known)))
+    assert isinstance(decision, Report)
+    assert decision.tell == (RunAction(told) if told else None)
+
+
+def test_nothing_is_told_of_a_run_that_has_ended_or_is_being_deleted():
+    run = s.edited(TAKEN, "spec.action", "Stop")
+    assert isinstance(decide(run=run, situation=active(outcome=RunOutcome.COMPLETED)), End)
+    deleted = s.edited(run, "metadata.deletionTimestamp", s.NOW)
+    decision = decide(run=deleted, situation=active())
+    assert isinstance(decision, Report)
+    assert decision.tell is None
 
 
 def test_an_abort_of_a_run_that_the_gateway_has_waits_for_the_gateways_word():

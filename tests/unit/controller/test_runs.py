@@ -276,3 +276,37 @@ async def test_runs_wait_while_nothing_is_known_of_the_gateway():
     await case.go()
     assert case.bench.reason(s.RUN) == "MachineNotReady"
     assert case.bench.gateway.sent("start") == []
+
+
+async def test_a_stop_is_told_to_the_gateway_once():
+    case = Case()
+    await case.go()
+    case.change("spec.action", "Stop")
+    for _ in range(3):
+        await case.go()
+    assert case.bench.gateway.sent("direct") == ["Stop"]
+
+
+async def test_a_stop_is_told_again_while_the_gateway_does_not_answer_and_the_status_goes_on():
+    case = Case()
+    await case.go()
+    case.bench.gateway.fail["direct"] = PeerError("gone")
+    case.change("spec.action", "Stop")
+    await case.go()
+    await case.go()
+    assert case.bench.gateway.sent("direct") == ["Stop"]
+    assert case.runs.due_ns > 0
+    assert case.read()["status"]["phase"] == "Running"
+    del case.bench.gateway.fail["direct"]
+    case.bench.clock.pass_s(60)
+    await case.go()
+    await case.go()
+    assert case.bench.gateway.sent("direct") == ["Stop", "Stop"]
+
+
+async def test_a_stop_just_before_the_order_keeps_the_run_from_starting():
+    case = Case()
+    case.bench.cluster.after["merge RecipeRun"] = lambda: case.change("spec.action", "Stop")
+    await case.go()
+    assert case.bench.gateway.sent("start") == []
+    assert case.bench.reason(s.RUN) == "Stopped"

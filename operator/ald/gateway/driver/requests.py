@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ald.engine.inputs import AbortAsked, ClearAsked, Input, PlantGiven, RunGiven
+from ald.engine.inputs import AbortAsked, ActionAsked, ClearAsked, Input, PlantGiven, RunGiven
 from ald.errors import InvalidInputError, RefusedError
 from ald.plc.plan import plan_reads
 from ald.wire import (
     PROTOCOL,
     AbortRun,
     Clear,
+    DirectRun,
     DriverRequest,
     ErrorReply,
     GetStatus,
@@ -49,6 +50,10 @@ def input_of(request: DriverRequest, now_ns: int, write_spread_ns: int | None) -
             return RunGiven(at_ns=now_ns, order=order, write_spread_ns=write_spread_ns)
         case AbortRun(uid=uid, order=order):
             return AbortAsked(at_ns=now_ns, uid=uid, by=order.by, reason=order.reason)
+        case DirectRun(uid=uid, order=order):
+            return ActionAsked(
+                at_ns=now_ns, uid=uid, action=order.action, by=order.by, reason=order.reason
+            )
         case Clear(order=order):
             return ClearAsked(at_ns=now_ns, by=order.by, comment=order.comment)
         case GetStatus():

@@ -11,7 +11,16 @@ import msgspec
 
 from ald.errors import PeerError
 from ald.gateway import packets
-from ald.wire import AbortRun, Clear, DriverReply, DriverRequest, GetStatus, LoadPlant, StartRun
+from ald.wire import (
+    AbortRun,
+    Clear,
+    DirectRun,
+    DriverReply,
+    DriverRequest,
+    GetStatus,
+    LoadPlant,
+    StartRun,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +28,7 @@ if TYPE_CHECKING:
 ANSWER_TIMEOUT_S = 2.0
 """A driver that is alive answers in milliseconds."""
 
-Request = LoadPlant | StartRun | AbortRun | Clear | GetStatus
+Request = LoadPlant | StartRun | AbortRun | DirectRun | Clear | GetStatus
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(DriverReply)

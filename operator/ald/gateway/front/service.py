@@ -30,8 +30,10 @@ from ald.wire import (
     PROTOCOL,
     AbortOrder,
     AbortRun,
+    ActionOrder,
     Clear,
     ClearOrder,
+    DirectRun,
     ErrorReply,
     FeedCommitted,
     LoadPlant,
@@ -84,6 +86,7 @@ class Service:
             ("PUT", "/v1/plant"): (self._put_plant, _OPERATOR),
             ("POST", "/v1/runs"): (self._post_run, _OPERATOR),
             ("POST", "/v1/runs/{uid}/abort"): (self._post_abort, _OPERATOR),
+            ("POST", "/v1/runs/{uid}/action"): (self._post_action, _OPERATOR),
             ("POST", "/v1/clear"): (self._post_clear, _OPERATOR),
             ("GET", "/v1/status"): (self._get_status, tls.ROLES | _VIEWERS),
             ("GET", "/v1/values"): (self._get_values, _VIEWERS),
@@ -129,6 +132,10 @@ class Service:
         # Whatever else is wrong, this one is only handed on.
         order = strict.decode(await _body(request), AbortOrder)
         return await self._order(AbortRun(uid=request.match_info["uid"], order=order))
+
+    async def _post_action(self, request: web.Request) -> web.Response:
+        order = strict.decode(await _body(request), ActionOrder)
+        return await self._order(DirectRun(uid=request.match_info["uid"], order=order))
 
     async def _post_clear(self, request: web.Request) -> web.Response:
         return await self._order(Clear(order=strict.decode(await _body(request), ClearOrder)))

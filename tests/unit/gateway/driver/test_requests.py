@@ -6,7 +6,7 @@ import os
 import pytest
 from msgspec.structs import replace
 
-from ald.engine.inputs import AbortAsked, ClearAsked, PlantGiven, RunGiven
+from ald.engine.inputs import AbortAsked, ActionAsked, ClearAsked, PlantGiven, RunGiven
 from ald.errors import InvalidInputError, RefusedError
 from ald.gateway.driver.requests import input_of, invalid, unwritable
 from ald.plant.model import AddressRange, Table, digest
@@ -14,12 +14,15 @@ from ald.wire import (
     PROTOCOL,
     AbortOrder,
     AbortRun,
+    ActionOrder,
     Clear,
     ClearOrder,
+    DirectRun,
     DriverRequest,
     GetStatus,
     LoadPlant,
     PlantPush,
+    RunAction,
     StartRun,
 )
 from unit.engine.programs import PLANT, compiled, order, wait
@@ -38,6 +41,10 @@ ORDER = order(compiled(wait(1)))
         (LoadPlant(push=push(), confirmed=True), PlantGiven),
         (StartRun(order=ORDER), RunGiven),
         (AbortRun(uid="u", order=AbortOrder(reason="r", by="b")), AbortAsked),
+        (
+            DirectRun(uid="u", order=ActionOrder(action=RunAction.STOP, reason="r", by="b")),
+            ActionAsked,
+        ),
         (Clear(order=ClearOrder(by="b", comment="c")), ClearAsked),
     ],
 )

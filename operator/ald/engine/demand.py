@@ -1,0 +1,40 @@
+"""What people want of the run in progress: go on, or stop after the present step. Said twice it is the same; a stop is final."""
+
+from ald.engine.inputs import ActionAsked
+from ald.engine.state import Asked, Run
+from ald.engine.turn import Turn
+from ald.wire import RunAction
+
+
+def take(turn: Turn, given: ActionAsked) -> bool:
+    """Note what the run is to do; False where that changes nothing: said before, too late, or of another run."""
+    run = turn.state.run
+    if run is None or turn.state.ending is not None or run.identity.uid != given.uid:
+        return False
+    if run.asked.action in (RunAction.STOP, given.action):
+        return False
+    asked = Asked(action=given.action, by=given.by, reason=given.reason)
+    turn.change_run(asked=asked)
+    turn.explain(turn.state.reason, message(turn.run) or turn.state.message)
+    return True
+
+
+def is_stopping(run: Run) -> bool:
+    """Tell whether steps are not to begin any more; those of the cleanup are."""
+    return run.asked.action is RunAction.STOP and not run.in_cleanup
+
+
+def message(run: Run) -> str:
+    """Return what a request has changed that does not show yet, in plain words; empty for nothing."""
+    if is_stopping(run):
+        return f"stops after step {run.leaf.name if run.leaf else 'none'}: {_why(run.asked)}"
+    return ""
+
+
+def stopped(run: Run) -> str:
+    """Return how a stopped run is to be remembered."""
+    return f"stopped after {run.leaves_done} steps: {_why(run.asked)}"
+
+
+def _why(asked: Asked) -> str:
+    return f"{asked.reason or 'on request'} (by {asked.by})"
