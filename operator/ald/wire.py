@@ -78,6 +78,7 @@ class RunAction(enum.Enum):
     """What an active run is to do; a stop is final."""
 
     RUN = "Run"
+    PAUSE = "Pause"
     STOP = "Stop"
 
 
@@ -101,6 +102,7 @@ class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
 
     leaves_done of leaves_total; pulses done; worst_error_ns is the largest absolute width error so far, `timing` says more of them; times are UTC ns.
     `iterations` are (counter, count) of each loop around the present step, outermost first. `action` is what it was told last.
+    `held` says why it is held, hold_reason in one word, since when, and when that has been too long.
     """
 
     run: RunIdentity
@@ -120,6 +122,9 @@ class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
     outcome: RunOutcome | None
     message: str
     action: RunAction = RunAction.RUN
+    hold_reason: str = ""
+    held_since_wall_ns: int = 0
+    held_until_wall_ns: int = 0
 
 
 class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):

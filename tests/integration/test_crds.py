@@ -131,18 +131,26 @@ def test_inputs_cannot_be_added_to_a_run_that_has_none(resources):
 def test_a_run_can_be_aborted_and_never_goes_on(resources):
     assert resources.create(example(RUN))[0] == 0
     assert resources.merge("run", "al2o3-demo-0001", {"spec": {"action": "Abort"}})[0] == 0
-    for action in ("Run", "Stop", None):
+    for action in ("Run", "Pause", "Stop", None):
         code, said = resources.merge("run", "al2o3-demo-0001", {"spec": {"action": action}})
         assert code != 0
         assert "a stopped or aborted run cannot go on" in said
 
 
+def test_a_run_can_be_paused_and_go_on_as_often_as_wanted(resources):
+    assert resources.create(example(RUN))[0] == 0
+    for action in ("Pause", "Run", "Pause", "Stop"):
+        code, said = resources.merge("run", "al2o3-demo-0001", {"spec": {"action": action}})
+        assert code == 0, said
+
+
 def test_a_run_can_be_stopped_and_after_that_only_aborted(resources):
     assert resources.create(example(RUN))[0] == 0
     assert resources.merge("run", "al2o3-demo-0001", {"spec": {"action": "Stop"}})[0] == 0
-    code, said = resources.merge("run", "al2o3-demo-0001", {"spec": {"action": "Run"}})
-    assert code != 0
-    assert "a stopped or aborted run cannot go on" in said
+    for action in ("Run", "Pause"):
+        code, said = resources.merge("run", "al2o3-demo-0001", {"spec": {"action": action}})
+        assert code != 0
+        assert "a stopped or aborted run cannot go on" in said
     assert resources.merge("run", "al2o3-demo-0001", {"spec": {"action": "Abort"}})[0] == 0
 
 

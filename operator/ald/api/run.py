@@ -12,7 +12,7 @@ from ald.api.meta import Condition, Metadata, Reference
 PLAN_ROWS_MAX = 100
 """Rows of the step table of a dry run; the rest is counted in `omitted`."""
 
-Verb = Literal["Run", "Stop", "Abort"]
+Verb = Literal["Run", "Pause", "Stop", "Abort"]
 Phase = Literal["Pending", "Queued", "Running", "Held", "Succeeded", "Failed", "Aborted", "Stopped"]
 RunReason = Literal[
     "Aborted",
@@ -28,6 +28,7 @@ RunReason = Literal[
     "MachineNotFound",
     "MachineNotReady",
     "NothingMeasured",
+    "Paused",
     "Pending",
     "PulseTooShort",
     "Queued",
@@ -62,7 +63,7 @@ class RecipeRunSpec(Model):
                 },
                 {
                     "rule": "self.action == oldSelf.action || self.action == 'Abort'"
-                    " || (oldSelf.action == 'Run' && self.action == 'Stop')",
+                    " || (oldSelf.action in ['Run', 'Pause'] && self.action in ['Run', 'Pause', 'Stop'])",
                     "message": "a stopped or aborted run cannot go on; make a new one",
                 },
             ]
@@ -83,7 +84,7 @@ class RecipeRunSpec(Model):
     )
     action: Verb = Field(
         "Run",
-        description="Run; Stop to end the run after its present step, with the cleanup steps; Abort to end it at once in"
+        description="Run; Pause to hold it where no valve is open, until Run again; Stop to end the run after its present step, with the cleanup steps; Abort to end it at once in"
         " the safe state. The only field that may change.",
     )
 
@@ -122,6 +123,14 @@ class Pulses(Model):
         None,
         description="Largest deviation of an opening's measured from its wanted length, in milliseconds.",
     )
+
+
+class Held(Model):
+    """Why a run stands still; the message says more."""
+
+    reason: str = Field(max_length=64, description="Why, in one word: Paused, PurgeFlowLow.")
+    since: Timestamp = Field(description="Since when.")
+    until: Timestamp = Field(description="When the run is aborted because maxHold has passed.")
 
 
 class PlanRow(Model):
@@ -184,6 +193,10 @@ class RecipeRunStatus(Model):
     program_digest: str = Field("", max_length=64, description="Digest of the compiled program.")
     gateway_session: str = Field("", max_length=64, description="Gateway session that runs it.")
     pulses: Pulses | None = Field(None, description="The openings of valves so far.")
+    held: Held | None = Field(None, description="Why the run stands still, while it does.")
+    inputs_digest: str = Field(
+        "", max_length=64, description="Digest of the inputs as first seen: they cannot be changed."
+    )
     plan: Plan | None = Field(None, description="What a dry run found.")
     conditions: tuple[RunCondition, ...] = Field(
         (),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
 from ald.controller.apply import Document
@@ -123,18 +125,25 @@ def decide_run(facts: RunFacts, *, now: str) -> RunDecision:
         return _end(facts, now, "Aborted", NOTHING_MOVED)
     if wanted_action(facts.run) is RunAction.STOP:
         return _end(facts, now, "Stopped", NOTHING_MOVED)
-    return _missing(facts, now) or _checked(facts, now) or _queued(facts, now)
+    return (
+        _missing(facts, now)
+        or _changed(facts, now)
+        or _checked(facts, now)
+        or _paused(facts, now)
+        or _queued(facts, now)
+    )
 
 
 def _mirror(facts: RunFacts, progress: RunProgress, now: str) -> RunDecision:
     """Show what the gateway says of the run."""
     details = _progress(facts, progress)
     if progress.outcome is None:
-        held = bool(progress.held)
         message = progress.held or progress.message or "The gateway runs it."
+        reason = "Running"
+        if progress.held:
+            reason = "Paused" if progress.hold_reason == "Paused" else "Held"
         if wants_end(facts.run):
             message = f"Aborting: {message}"
-        reason = "Held" if held else "Running"
         report = _report(facts, now, reason, message, details, timing_met(progress))
         return msgspec.structs.replace(report, tell=_untold(facts.run, progress))
     done = progress.outcome is RunOutcome.COMPLETED
@@ -215,6 +224,22 @@ def _checked(facts: RunFacts, now: str) -> RunDecision | None:
             return None
 
 
+def _changed(facts: RunFacts, now: str) -> RunDecision | None:
+    """Refuse a run whose inputs were changed together with its action, where the API server cannot see it."""
+    if facts.run.get("status", {}).get("inputsDigest") in (None, "", _inputs_digest(facts.run)):
+        return None
+    message = "spec.inputs: a run's inputs cannot be changed. Nothing has moved; apply a new run."
+    return _end(facts, now, "InvalidInput", message)
+
+
+def _paused(facts: RunFacts, now: str) -> RunDecision | None:
+    """A run that is paused before it starts takes no place in the queue."""
+    if wanted_action(facts.run) is not RunAction.PAUSE:
+        return None
+    message = "Paused before it started: it waits outside the queue. Set action: Run to queue it."
+    return _report(facts, now, "Paused", message)
+
+
 def _queued(facts: RunFacts, now: str) -> RunDecision:
     """Hand over the first of the queue when the machine can take it."""
     details = {"queuePosition": facts.position}
@@ -283,6 +308,12 @@ def _progress(facts: RunFacts, progress: RunProgress) -> Document:
         or (driver.session if driver else ""),
         "pulses": pulses_of(progress),
     }
+    if progress.hold_reason:
+        details["held"] = {
+            "reason": progress.hold_reason,
+            "since": rfc3339(progress.held_since_wall_ns),
+            "until": rfc3339(progress.held_until_wall_ns),
+        }
     times = (
         ("startedAt", progress.started_wall_ns),
         ("endedAt", progress.ended_wall_ns),
@@ -302,6 +333,7 @@ def _report(
     phases = {
         "Running": "Running",
         "Held": "Held",
+        "Paused": "Held",
         "GatewayUnreachable": "Running",
         "Queued": "Queued",
     }
@@ -333,5 +365,11 @@ def _status(run: Document, now: str, facts: tuple[Fact, ...], phase: str) -> Doc
         "observedGeneration": generation(run),
         "phase": phase,
         "message": bounded(facts[0].message),
+        "inputsDigest": run.get("status", {}).get("inputsDigest") or _inputs_digest(run),
         "conditions": conditions(facts, old, now=now, generation=generation(run)),
     }
+
+
+def _inputs_digest(run: Document) -> str:
+    inputs = run["spec"].get("inputs") or {}
+    return hashlib.sha256(msgspec.json.encode(inputs, order="deterministic")).hexdigest()

@@ -36,6 +36,7 @@ from ald.controller.world import (
     has_ended,
     is_deleting,
     uid,
+    waits_in_queue,
     wants_end,
     wants_start,
     was_handed_over,
@@ -54,7 +55,7 @@ FINAL_REFUSALS = frozenset({"BadProgram", "BadUid", "InvalidInput", "Protocol", 
 
 ABORT_RETRY_BASE_S = 0.05
 ABORT_RETRY_CAP_S = 1.0
-CALM = frozenset({"Pending", "Queued", "Running", "DryRun", "Completed"})
+CALM = frozenset({"Pending", "Queued", "Paused", "Running", "DryRun", "Completed"})
 """Reasons that are no warning although a run has not succeeded yet."""
 
 log = get_logger()
@@ -118,7 +119,7 @@ class Runs:
         position = 0
         failure: PeerError | RefusedError | NotFoundError | None = None
         for run in runs:
-            if not self._is_taken(run) and not has_ended(run) and not run["spec"].get("dryRun"):
+            if not self._is_taken(run) and waits_in_queue(run):
                 position += 1
             try:
                 await self._one(run, situation, max(position, 1))

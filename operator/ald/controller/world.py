@@ -105,6 +105,12 @@ def wanted_action(run: Document) -> RunAction:
     return RunAction(action) if action in _ACTIONS else RunAction.RUN
 
 
+def waits_in_queue(run: Document) -> bool:
+    """Return whether a run that no gateway has takes a place before others: no dry run, and none that is paused."""
+    is_paused = wanted_action(run) is RunAction.PAUSE
+    return not has_ended(run) and not run["spec"].get("dryRun") and not is_paused
+
+
 def wants_start(run: Document) -> bool:
     """Return whether a run that no gateway has is to be handed to one."""
     return not wants_end(run) and wanted_action(run) is RunAction.RUN

@@ -9,6 +9,7 @@ from ald.engine import (
     ending,
     hold,
     obstacle,
+    pausing,
     pulse,
     purge,
     ramp,
@@ -33,6 +34,7 @@ from ald.errors import SafetyError
 from ald.program.model import Leaf, Pulse, Purge, Ramp, Set, Wait, WaitFor
 from ald.records.event import RunOutcome, RunStarted, StepEnded, StepStarted
 from ald.records.scan import Scan
+from ald.wire import RunAction
 
 LATE_NS = 50_000_000
 """A leaf that begins later than this moves the schedule, instead of cutting the next steps short to catch up."""
@@ -108,21 +110,31 @@ def scanned(turn: Turn, scan: Scan) -> None:
 def action_asked(turn: Turn, given: ActionAsked) -> None:
     """Somebody wants something else of the run."""
     if demand.take(turn, given):
-        # What only waits for the plant need not wait for it any more.
-        _apply(turn, _guarded(turn, lambda: _ticked(turn)))
+        _apply(turn, _guarded(turn, lambda: _as_asked(turn)))
 
 
 def unblocked(turn: Turn) -> None:
     """An obstacle may be gone: a run that it holds between two steps goes on."""
     run = turn.run
-    # A step that holds the run by itself knows when it goes on.
-    if run.hold is not None and run.phase is None and obstacle.found(turn.state) is None:
+    # A step that holds the run by itself knows when it goes on, and who has paused it says so.
+    is_ours = run.hold is not None and run.phase is None and not hold.is_paused(run)
+    if is_ours and obstacle.found(turn.state) is None:
         hold.end(turn)
         _apply(turn, _advance(turn))
 
 
+def _as_asked(turn: Turn) -> Verdict | None:
+    run = turn.run
+    if hold.is_paused(run) and run.asked.action is not RunAction.PAUSE:
+        pausing.resume(turn)
+        if run.phase is None:
+            return _advance(turn)
+    # What only waits for the plant need not wait for it before a stop.
+    return _ticked(turn)
+
+
 def _ticked(turn: Turn) -> Verdict | None:
-    match turn.run.phase:
+    match None if hold.is_paused(turn.run) else turn.run.phase:
         case Pulsing() as phase:
             pulse.tick(turn, phase)
             return None
@@ -156,7 +168,7 @@ def _scanned(turn: Turn, scan: Scan) -> Verdict | None:
     match turn.run.phase:
         case Purging() as phase:
             return purge.scanned(turn, phase, scan)
-        case Watching() as phase:
+        case Watching() as phase if not hold.is_paused(turn.run):
             return waiting.scanned(turn, phase, scan)
         case Settling():
             _finish_if_settled(turn)
@@ -188,6 +200,8 @@ def _apply(turn: Turn, verdict: Verdict | None) -> None:
             case Fatal(outcome=outcome, message=message):
                 ending.abort(turn, outcome, message)
                 verdict = None
+    if turn.state.run is not None and turn.state.ending is None:
+        pausing.begin_if_due(turn)
 
 
 def _next(turn: Turn, done: Done) -> Verdict | None:
@@ -256,6 +270,8 @@ def _advance(turn: Turn) -> Verdict | None:
     in_the_way = obstacle.found(turn.state)
     if in_the_way is not None:
         hold.start(turn, in_the_way.reason, in_the_way.message)
+        return None
+    if pausing.begin_if_due(turn):
         return None
     return _begin(turn, leaf)
 

@@ -1,5 +1,6 @@
-"""What people want of the run in progress: go on, or stop after the present step. Said twice it is the same; a stop is final."""
+"""What people want of the run in progress: go on, pause, or stop after the present step. Said twice it is the same; a stop is final."""
 
+from ald.engine import hold
 from ald.engine.inputs import ActionAsked
 from ald.engine.state import Asked, Run
 from ald.engine.turn import Turn
@@ -28,6 +29,9 @@ def message(run: Run) -> str:
     """Return what a request has changed that does not show yet, in plain words; empty for nothing."""
     if is_stopping(run):
         return f"stops after step {run.leaf.name if run.leaf else 'none'}: {_why(run.asked)}"
+    if run.asked.action is RunAction.PAUSE and not hold.is_paused(run):
+        when = "the cleanup is not paused" if run.in_cleanup else "pauses at the next hold point"
+        return f"{when}: {_why(run.asked)}"
     return ""
 
 

@@ -1,9 +1,17 @@
 """A run that stands still for a reason, and goes on when the reason is gone."""
 
-from ald.engine.state import Hold
+from ald.engine.state import Hold, Run
 from ald.engine.transitions import Cause
 from ald.engine.turn import Turn
 from ald.records.event import HoldEnded, HoldStarted
+
+PAUSED = "Paused"
+"""The reason of a hold that somebody asked for, and ends by asking."""
+
+
+def is_paused(run: Run) -> bool:
+    """Tell whether time stands still for the present step."""
+    return run.hold is not None and run.hold.reason == PAUSED
 
 
 def start(turn: Turn, reason: str, message: str) -> None:
