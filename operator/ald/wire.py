@@ -7,6 +7,7 @@ Gateway, HTTPS with mutual TLS, port 8443 (JSON bodies, msgspec; errors are `Err
     POST /v1/runs/{uid}/abort      AbortOrder   -> GatewayStatus    roles: operator     idempotent
     POST /v1/runs/{uid}/action     ActionOrder  -> GatewayStatus    roles: operator     idempotent
     POST /v1/clear                 ClearOrder   -> GatewayStatus    roles: operator
+    POST /v1/safe-state            SafeStateOrder -> GatewayStatus  roles: operator     idempotent
     GET  /v1/status?seen=R&wait=S               -> GatewayStatus    roles: all; long poll until revision > R, S <= 30
     GET  /v1/values                             -> ValuesReply      roles: operator, monitor, gateway
     GET  /v1/feed?after=P&max=N&wait=S          -> FeedBatch (MessagePack)  roles: logger; N <= 5000, S <= 30
@@ -92,6 +93,13 @@ class ActionOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 class ClearOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Leave Aborted: somebody looked at the machine."""
+
+    by: str
+    comment: str
+
+
+class SafeStateOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Go to the safe state now, run or no run, and stay Aborted until somebody clears it."""
 
     by: str
     comment: str
@@ -269,6 +277,12 @@ class Clear(msgspec.Struct, frozen=True, kw_only=True, tag="clear"):
     order: ClearOrder
 
 
+class GoSafe(msgspec.Struct, frozen=True, kw_only=True, tag="safe-state"):
+    """Front to driver: go to the safe state and stay there."""
+
+    order: SafeStateOrder
+
+
 class GetStatus(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     """Front to driver: say how you are."""
 
@@ -277,7 +291,7 @@ class DriverRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One packet to the driver."""
 
     id: int
-    request: LoadPlant | StartRun | AbortRun | DirectRun | Clear | GetStatus
+    request: LoadPlant | StartRun | AbortRun | DirectRun | Clear | GoSafe | GetStatus
 
 
 class DriverReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from ald.wire import (
     PlantPush,
     RunAction,
     RunOrder,
+    SafeStateOrder,
 )
 from fixtures.plants import small_plant
 from fixtures.wait import POLL_INTERVAL_S
@@ -42,6 +43,7 @@ RUN = RunOrder(
     program_digest=program_model.digest(PROGRAM),
 )
 ABORT = AbortOrder(reason="looks wrong", by="me")
+SAFE = SafeStateOrder(by="me", comment="smells")
 STOP = ActionOrder(action=RunAction.STOP, reason="enough", by="me")
 
 

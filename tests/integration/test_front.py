@@ -19,6 +19,7 @@ from ald.wire import (
     ClearOrder,
     DirectRun,
     ErrorReply,
+    GoSafe,
     LoadPlant,
     StartRun,
 )
@@ -31,6 +32,7 @@ from integration.orders import (
     PLANT,
     PUSH,
     RUN,
+    SAFE,
     STOP,
     driver_is,
     journal_is_ok,
@@ -50,6 +52,7 @@ async def test_orders_reach_the_driver_and_its_status_comes_back(front):
             ("POST", "/v1/runs/uid-1/abort", ABORT, AbortRun(uid="uid-1", order=ABORT)),
             ("POST", "/v1/runs/uid-1/action", STOP, DirectRun(uid="uid-1", order=STOP)),
             ("POST", "/v1/clear", clear, Clear(order=clear)),
+            ("POST", "/v1/safe-state", SAFE, GoSafe(order=SAFE)),
         ]
         await until(lambda: journal_is_ok(operator))
         for method, path, body, expected in orders:
@@ -71,7 +74,10 @@ async def test_a_refusal_of_the_driver_is_handed_on(front):
 @pytest.mark.parametrize(
     ("role", "allowed"),
     [
-        ("operator", {"plant", "runs", "abort", "action", "clear", "status", "values"}),
+        (
+            "operator",
+            {"plant", "runs", "abort", "action", "clear", "safe-state", "status", "values"},
+        ),
         ("monitor", {"status", "values"}),
         ("logger", {"status", "feed", "committed"}),
     ],
@@ -83,6 +89,7 @@ async def test_a_role_may_do_what_is_its_own_and_nothing_else(front, role, allow
         "abort": ("POST", "/v1/runs/u/abort"),
         "action": ("POST", "/v1/runs/u/action"),
         "clear": ("POST", "/v1/clear"),
+        "safe-state": ("POST", "/v1/safe-state"),
         "status": ("GET", "/v1/status"),
         "values": ("GET", "/v1/values"),
         "feed": ("GET", "/v1/feed"),

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from ald.api.fields import Integer, Message, Model, Text
 from ald.api.meta import Condition, Metadata, Reference
 
-ActionVerb = Literal["Clear"]
+ActionVerb = Literal["Clear", "SafeState"]
 ActionReason = Literal[
     "Done", "GatewayUnreachable", "InvalidSpec", "MachineNotFound", "Pending", "Refused"
 ]
@@ -31,7 +31,8 @@ class MachineActionSpec(Model):
 
     machine_ref: Reference = Field(description="Machine to tell.")
     verb: ActionVerb = Field(
-        description="Clear takes a machine that is Aborted back to Stopped, when a person has checked it."
+        description="Clear takes a machine that is Aborted back to Stopped, when a person has checked it. SafeState writes"
+        " the safe state now, ends a run by it, and leaves the machine Aborted until it is cleared."
     )
     comment: Text = Field("", description="Why, for the record.")
 

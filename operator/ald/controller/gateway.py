@@ -22,6 +22,7 @@ from ald.wire import (
     GatewayStatus,
     PlantPush,
     RunOrder,
+    SafeStateOrder,
 )
 
 CONNECT_TIMEOUT_S_MAX = 3.0
@@ -66,6 +67,10 @@ class Gateway(Protocol):
         """Leave Aborted."""
         ...
 
+    async def make_safe(self, order: SafeStateOrder) -> GatewayStatus:
+        """Go to the safe state and stay Aborted."""
+        ...
+
 
 class HttpsGateway:
     """`Gateway` over an aiohttp session of its own. `trust` gives the TLS context that knows this gateway by its identity."""
@@ -99,6 +104,9 @@ class HttpsGateway:
 
     async def clear(self, order: ClearOrder) -> GatewayStatus:
         return await self._call("clear", "POST", "/v1/clear", order)
+
+    async def make_safe(self, order: SafeStateOrder) -> GatewayStatus:
+        return await self._call("safe-state", "POST", "/v1/safe-state", order)
 
     async def _call(
         self,

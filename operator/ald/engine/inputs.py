@@ -25,7 +25,8 @@ class OpenPulse(msgspec.Struct, frozen=True, kw_only=True):
 class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run as durable state remembers it: the last leaf that began, and what was counted up to then.
 
-    `valves` are those that any of its pulses opens, where `pulse` may be out of date.
+    `valves` are those that any of its pulses opens, where `pulse` may be out of date. `latch`: it was being ended by what
+    somebody has to clear.
     """
 
     run: RunIdentity
@@ -41,6 +42,7 @@ class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     pulses: int
     worst_error_ns: int
     timing: PulseTiming = PulseTiming()
+    latch: bool = False
     pulse: OpenPulse | None = None
     valves: tuple[str, ...] = ()
 
@@ -110,6 +112,13 @@ class ActionAsked(_Input, frozen=True, kw_only=True):
 
 class ClearAsked(_Input, frozen=True, kw_only=True):
     """Somebody looked at the machine and wants it out of Aborted."""
+
+    by: str
+    comment: str
+
+
+class SafeStateAsked(_Input, frozen=True, kw_only=True):
+    """Somebody wants the machine safe, and looked at before it does anything again."""
 
     by: str
     comment: str
@@ -185,6 +194,7 @@ Input = (
     | AbortAsked
     | ActionAsked
     | ClearAsked
+    | SafeStateAsked
     | ShutdownAsked
     | LinkUp
     | LinkDown

@@ -9,6 +9,7 @@ from ald.engine.inputs import (
     LinkDown,
     OpenRun,
     PlantGiven,
+    SafeStateAsked,
     ShutdownAsked,
     Started,
 )
@@ -63,7 +64,7 @@ def started(turn: Turn, given: Started) -> None:
         _use(turn, given.plant, digest(given.plant))
     if given.open_run is not None:
         _end_open_run(turn, given.open_run)
-        safing.begin(turn, RESTARTED, full=True)
+        safing.begin(turn, RESTARTED, full=True, latch=given.open_run.latch)
         turn.move(Cause.ABORT, RunOutcome.GATEWAY_RESTARTED.value, RESTARTED)
     elif given.unsafe is not None and (given.plant is None or _controls(turn)):
         safing.begin(turn, LEFT_UNSAFE, full=True, latch=given.unsafe.latch)
@@ -145,6 +146,23 @@ def abort_asked(turn: Turn, given: AbortAsked) -> None:
         ending.abort(turn, given.outcome, message, by=given.by)
     elif run is None and not given.uid and _controls(turn):
         ending.safe_without_run(turn, "StopAsked", given.reason or "safe state on request")
+
+
+def safe_state_asked(turn: Turn, given: SafeStateAsked) -> None:
+    """Write the whole safe state in whatever state the machine is, end a run by it, and stay Aborted until cleared.
+
+    Raises:
+        RefusedError: nothing may be written.
+    """
+    if not _controls(turn):
+        raise RefusedError(
+            "NotControlled", "without a configuration, or in mode Observe, nothing is written"
+        )
+    message = f"safe state asked for by {given.by}: {given.comment or 'no comment'}"
+    if turn.state.run is not None:
+        ending.abort(turn, RunOutcome.ABORTED, message, by=given.by, latch=True)
+    else:
+        ending.safe_without_run(turn, "SafeStateAsked", message, latch=True)
 
 
 def clear_asked(turn: Turn, given: ClearAsked) -> None:

@@ -14,6 +14,7 @@ from ald.engine.inputs import (
     PlantGiven,
     RecordRoom,
     RunGiven,
+    SafeStateAsked,
     Scanned,
     Sent,
     ShutdownAsked,
@@ -72,6 +73,7 @@ def _session(
     | LinkDown
     | AbortAsked
     | ClearAsked
+    | SafeStateAsked
     | ClockStep
     | ShutdownAsked,
 ) -> None:
@@ -86,6 +88,8 @@ def _session(
             session.link_down(turn, given)
         case AbortAsked():
             session.abort_asked(turn, given)
+        case SafeStateAsked():
+            session.safe_state_asked(turn, given)
         case ClearAsked():
             session.clear_asked(turn, given)
         case ClockStep():

@@ -28,6 +28,7 @@ from ald.wire import (
     PlantPush,
     RunAction,
     RunOrder,
+    SafeStateOrder,
 )
 from fixtures.played_gateway import gateway_status, progress
 from unit.controller import situations as s
@@ -130,6 +131,10 @@ class ScriptedGateway:
     async def clear(self, order: ClearOrder) -> GatewayStatus:
         await self._call("clear", order.comment)
         return self.change(state=MachineState.STOPPED)
+
+    async def make_safe(self, order: SafeStateOrder) -> GatewayStatus:
+        await self._call("safe-state", order.comment)
+        return self.change(state=MachineState.ABORTED)
 
     def sent(self, call: str) -> list[str]:
         return [about for name, about in self.calls if name == call]

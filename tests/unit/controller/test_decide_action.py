@@ -68,3 +68,9 @@ def test_only_done_is_a_success():
 def test_nothing_is_done_about_an_action_that_is_over():
     action = s.with_condition(s.ACTION, "Succeeded", "True", "Done")
     assert decide(action) == NoAction()
+
+
+@pytest.mark.parametrize("state", MachineState)
+def test_the_safe_state_may_be_asked_for_in_every_state(state):
+    action = s.edited(s.ACTION, "spec.verb", "SafeState")
+    assert isinstance(decide(action, s.situation(s.idle(state=state))), SendAction)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from ald.engine.inputs import AbortAsked, ActionAsked, ClearAsked, Input, PlantGiven, RunGiven
+from ald.engine.inputs import (
+    AbortAsked,
+    ActionAsked,
+    ClearAsked,
+    Input,
+    PlantGiven,
+    RunGiven,
+    SafeStateAsked,
+)
 from ald.errors import InvalidInputError, RefusedError
 from ald.plc.plan import plan_reads
 from ald.wire import (
@@ -13,6 +21,7 @@ from ald.wire import (
     DriverRequest,
     ErrorReply,
     GetStatus,
+    GoSafe,
     LinkStatus,
     LoadPlant,
     ScanStatus,
@@ -54,10 +63,20 @@ def input_of(request: DriverRequest, now_ns: int, write_spread_ns: int | None) -
             return ActionAsked(
                 at_ns=now_ns, uid=uid, action=order.action, by=order.by, reason=order.reason
             )
-        case Clear(order=order):
-            return ClearAsked(at_ns=now_ns, by=order.by, comment=order.comment)
+        case Clear() | GoSafe() as asked:
+            return _of_person(asked, now_ns)
         case GetStatus():
             return None
+
+
+def _of_person(asked: Clear | GoSafe, now_ns: int) -> Input:
+    """Return what a MachineAction asks for."""
+    by, comment = asked.order.by, asked.order.comment
+    match asked:
+        case Clear():
+            return ClearAsked(at_ns=now_ns, by=by, comment=comment)
+        case GoSafe():
+            return SafeStateAsked(at_ns=now_ns, by=by, comment=comment)
 
 
 def invalid(error: InvalidInputError) -> ErrorReply:

@@ -18,6 +18,7 @@ from ald.wire import (
     DriverReply,
     DriverRequest,
     GetStatus,
+    GoSafe,
     LoadPlant,
     StartRun,
 )
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 ANSWER_TIMEOUT_S = 2.0
 """A driver that is alive answers in milliseconds."""
 
-Request = LoadPlant | StartRun | AbortRun | DirectRun | Clear | GetStatus
+Request = LoadPlant | StartRun | AbortRun | DirectRun | Clear | GoSafe | GetStatus
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(DriverReply)

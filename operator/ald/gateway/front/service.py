@@ -36,9 +36,11 @@ from ald.wire import (
     DirectRun,
     ErrorReply,
     FeedCommitted,
+    GoSafe,
     LoadPlant,
     PlantPush,
     RunOrder,
+    SafeStateOrder,
     StartRun,
 )
 
@@ -88,6 +90,7 @@ class Service:
             ("POST", "/v1/runs/{uid}/abort"): (self._post_abort, _OPERATOR),
             ("POST", "/v1/runs/{uid}/action"): (self._post_action, _OPERATOR),
             ("POST", "/v1/clear"): (self._post_clear, _OPERATOR),
+            ("POST", "/v1/safe-state"): (self._post_safe_state, _OPERATOR),
             ("GET", "/v1/status"): (self._get_status, tls.ROLES | _VIEWERS),
             ("GET", "/v1/values"): (self._get_values, _VIEWERS),
             ("GET", "/v1/feed"): (self._get_feed, _LOGGER),
@@ -139,6 +142,9 @@ class Service:
 
     async def _post_clear(self, request: web.Request) -> web.Response:
         return await self._order(Clear(order=strict.decode(await _body(request), ClearOrder)))
+
+    async def _post_safe_state(self, request: web.Request) -> web.Response:
+        return await self._order(GoSafe(order=strict.decode(await _body(request), SafeStateOrder)))
 
     async def _get_status(self, request: web.Request) -> web.Response:
         seen, wait_s = _integer(request, "seen", -1), _wait_s(request)

@@ -6,7 +6,14 @@ import os
 import pytest
 from msgspec.structs import replace
 
-from ald.engine.inputs import AbortAsked, ActionAsked, ClearAsked, PlantGiven, RunGiven
+from ald.engine.inputs import (
+    AbortAsked,
+    ActionAsked,
+    ClearAsked,
+    PlantGiven,
+    RunGiven,
+    SafeStateAsked,
+)
 from ald.errors import InvalidInputError, RefusedError
 from ald.gateway.driver.requests import input_of, invalid, unwritable
 from ald.plant.model import AddressRange, Table, digest
@@ -20,9 +27,11 @@ from ald.wire import (
     DirectRun,
     DriverRequest,
     GetStatus,
+    GoSafe,
     LoadPlant,
     PlantPush,
     RunAction,
+    SafeStateOrder,
     StartRun,
 )
 from unit.engine.programs import PLANT, compiled, order, wait
@@ -46,6 +55,7 @@ ORDER = order(compiled(wait(1)))
             ActionAsked,
         ),
         (Clear(order=ClearOrder(by="b", comment="c")), ClearAsked),
+        (GoSafe(order=SafeStateOrder(by="b", comment="c")), SafeStateAsked),
     ],
 )
 def test_each_request_becomes_one_input_at_the_time_it_came(request_, kind):
