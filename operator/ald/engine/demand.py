@@ -3,14 +3,23 @@
 from ald.engine import hold
 from ald.engine.inputs import ActionAsked
 from ald.engine.state import Asked, Run
+from ald.engine.transitions import Answer, Request, answer
 from ald.engine.turn import Turn
 from ald.wire import RunAction
+
+REQUESTS = {
+    RunAction.RUN: Request.RUN,
+    RunAction.PAUSE: Request.PAUSE,
+    RunAction.STOP: Request.STOP,
+}
 
 
 def take(turn: Turn, given: ActionAsked) -> bool:
     """Note what the run is to do; False where that changes nothing: said before, too late, or of another run."""
-    run = turn.state.run
-    if run is None or turn.state.ending is not None or run.identity.uid != given.uid:
+    run, request = turn.state.run, REQUESTS[given.action]
+    if answer(turn.state.machine, request) is not Answer.OBEY:
+        return False
+    if run is None or run.identity.uid != given.uid:
         return False
     if run.asked.action in (RunAction.STOP, given.action):
         return False

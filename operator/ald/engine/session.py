@@ -15,7 +15,7 @@ from ald.engine.inputs import (
 )
 from ald.engine.layout import layout_of
 from ald.engine.state import UIDS_MAX, LastRun
-from ald.engine.transitions import Cause
+from ald.engine.transitions import Answer, Cause, Request, answer
 from ald.engine.turn import Turn
 from ald.errors import RefusedError
 from ald.plant.model import Mode, Plant, digest
@@ -141,7 +141,8 @@ def link_down(turn: Turn, given: LinkDown) -> None:
 def abort_asked(turn: Turn, given: AbortAsked) -> None:
     """End the run that is meant. Without a uid it is a software stop: safe state whether or not a run is on."""
     run = turn.state.run
-    if run is not None and given.uid in ("", run.identity.uid):
+    is_meant = run is not None and given.uid in ("", run.identity.uid)
+    if is_meant and answer(turn.state.machine, Request.ABORT) is Answer.OBEY:
         message = given.reason or "aborted on request"
         ending.abort(turn, given.outcome, message, by=given.by)
     elif run is None and not given.uid and _controls(turn):
@@ -171,7 +172,7 @@ def clear_asked(turn: Turn, given: ClearAsked) -> None:
     Raises:
         RefusedError: the machine is not Aborted.
     """
-    if not turn.is_in(MachineState.ABORTED):
+    if answer(turn.state.machine, Request.CLEAR) is Answer.REFUSE:
         raise RefusedError(
             "NotAborted", f"only Aborted is cleared; the machine is {turn.state.machine.value}"
         )
