@@ -76,4 +76,6 @@ async def test_the_safe_state_is_asked_for_once_and_the_action_says_what_follows
     assert case.bench.gateway.sent("safe-state") == [s.ACTION["spec"]["comment"]]
     assert case.bench.gateway.sent("clear") == []
     assert case.bench.reason(s.ACTION) == "Done"
-    assert case.link.reach.driver.state is MachineState.ABORTED
+    driver = case.link.reach.driver
+    assert driver is not None
+    assert driver.state is MachineState.ABORTED
