@@ -7,6 +7,7 @@ Gateway, HTTPS with mutual TLS, port 8443 (JSON bodies, msgspec; errors are `Err
     POST /v1/runs/{uid}/abort      AbortOrder   -> GatewayStatus    roles: operator     idempotent
     POST /v1/runs/{uid}/action     ActionOrder  -> GatewayStatus    roles: operator     idempotent
     POST /v1/clear                 ClearOrder   -> GatewayStatus    roles: operator
+    POST /v1/confirm               ConfirmOrder -> GatewayStatus    roles: operator
     POST /v1/safe-state            SafeStateOrder -> GatewayStatus  roles: operator     idempotent
     GET  /v1/status?seen=R&wait=S               -> GatewayStatus    roles: all; long poll until revision > R, S <= 30
     GET  /v1/values                             -> ValuesReply      roles: operator, monitor, gateway
@@ -105,6 +106,14 @@ class SafeStateOrder(msgspec.Struct, frozen=True, kw_only=True):
     comment: str
 
 
+class ConfirmOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer the prompt whose id is `target`."""
+
+    target: str
+    by: str
+    comment: str
+
+
 class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
     """The run in progress, or the last one. `outcome` is None while it is active.
 
@@ -133,6 +142,8 @@ class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
     hold_reason: str = ""
     held_since_wall_ns: int = 0
     held_until_wall_ns: int = 0
+    prompt_id: str = ""
+    prompt_message: str = ""
 
 
 class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -283,6 +294,12 @@ class GoSafe(msgspec.Struct, frozen=True, kw_only=True, tag="safe-state"):
     order: SafeStateOrder
 
 
+class Confirm(msgspec.Struct, frozen=True, kw_only=True, tag="confirm"):
+    """Front to driver: somebody answers a prompt."""
+
+    order: ConfirmOrder
+
+
 class GetStatus(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     """Front to driver: say how you are."""
 
@@ -291,7 +308,7 @@ class DriverRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One packet to the driver."""
 
     id: int
-    request: LoadPlant | StartRun | AbortRun | DirectRun | Clear | GoSafe | GetStatus
+    request: LoadPlant | StartRun | AbortRun | DirectRun | Clear | GoSafe | Confirm | GetStatus
 
 
 class DriverReply(msgspec.Struct, frozen=True, kw_only=True):

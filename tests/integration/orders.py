@@ -13,6 +13,7 @@ from ald.wire import (
     PROTOCOL,
     AbortOrder,
     ActionOrder,
+    ConfirmOrder,
     ErrorReply,
     PlantPush,
     RunAction,
@@ -44,6 +45,7 @@ RUN = RunOrder(
 )
 ABORT = AbortOrder(reason="looks wrong", by="me")
 SAFE = SafeStateOrder(by="me", comment="smells")
+CONFIRM = ConfirmOrder(target="0f8fad5b-3", by="me", comment="seen")
 STOP = ActionOrder(action=RunAction.STOP, reason="enough", by="me")
 
 

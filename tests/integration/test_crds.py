@@ -378,3 +378,16 @@ def test_a_machine_of_a_thousand_parameters_goes_in_by_server_side_apply(resourc
     code, said = resources.kubectl("apply", "--server-side", "-f", "-", document=document)
     assert code == 0, said
     assert len(parse_machine(resources.read("machine", "demo-reactor")).spec.parameters) == 1000
+
+
+@pytest.mark.parametrize(
+    ("verb", "target", "is_taken"),
+    [("Confirm", "0f8fad5b-3", True), ("Confirm", None, False), ("Clear", "0f8fad5b-3", False)],
+)
+def test_a_target_is_for_confirm_only_and_needed_there(resources, verb, target, is_taken):
+    document = changed(ACTION, "spec.verb", verb)
+    if target is not None:
+        document["spec"]["target"] = target
+    code, said = resources.create(document)
+    assert (code == 0) is is_taken
+    assert is_taken or "target is for verb: Confirm" in said

@@ -17,6 +17,7 @@ from ald.wire import (
     AbortRun,
     Clear,
     ClearOrder,
+    Confirm,
     DirectRun,
     ErrorReply,
     GoSafe,
@@ -29,6 +30,7 @@ from fixtures.front import GATEWAY, OWNER, Client
 from fixtures.wait import eventually
 from integration.orders import (
     ABORT,
+    CONFIRM,
     PLANT,
     PUSH,
     RUN,
@@ -53,6 +55,7 @@ async def test_orders_reach_the_driver_and_its_status_comes_back(front):
             ("POST", "/v1/runs/uid-1/action", STOP, DirectRun(uid="uid-1", order=STOP)),
             ("POST", "/v1/clear", clear, Clear(order=clear)),
             ("POST", "/v1/safe-state", SAFE, GoSafe(order=SAFE)),
+            ("POST", "/v1/confirm", CONFIRM, Confirm(order=CONFIRM)),
         ]
         await until(lambda: journal_is_ok(operator))
         for method, path, body, expected in orders:
@@ -76,7 +79,17 @@ async def test_a_refusal_of_the_driver_is_handed_on(front):
     [
         (
             "operator",
-            {"plant", "runs", "abort", "action", "clear", "safe-state", "status", "values"},
+            {
+                "plant",
+                "runs",
+                "abort",
+                "action",
+                "clear",
+                "confirm",
+                "safe-state",
+                "status",
+                "values",
+            },
         ),
         ("monitor", {"status", "values"}),
         ("logger", {"status", "feed", "committed"}),
@@ -89,6 +102,7 @@ async def test_a_role_may_do_what_is_its_own_and_nothing_else(front, role, allow
         "abort": ("POST", "/v1/runs/u/abort"),
         "action": ("POST", "/v1/runs/u/action"),
         "clear": ("POST", "/v1/clear"),
+        "confirm": ("POST", "/v1/confirm"),
         "safe-state": ("POST", "/v1/safe-state"),
         "status": ("GET", "/v1/status"),
         "values": ("GET", "/v1/values"),

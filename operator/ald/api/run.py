@@ -133,11 +133,18 @@ class Held(Model):
     until: Timestamp = Field(description="When the run is aborted because maxHold has passed.")
 
 
+class PromptStatus(Model):
+    """A prompt that waits for a MachineAction with verb Confirm."""
+
+    id: str = Field(max_length=64, description="Target of the action that confirms it.")
+    message: str = Field(max_length=300, description="What is asked.")
+
+
 class PlanRow(Model):
     """One row of the step table."""
 
     name: str = Field(max_length=400, description="Name of the step with its loops: deposit/tma.")
-    kind: Literal["set", "ramp", "waitFor", "purge", "wait", "valve", "loop"] = Field(
+    kind: Literal["set", "ramp", "waitFor", "purge", "wait", "valve", "prompt", "loop"] = Field(
         description="Kind of the step."
     )
     detail: str = Field("", max_length=400, description="What it does, resolved: tma 40ms.")
@@ -194,6 +201,7 @@ class RecipeRunStatus(Model):
     gateway_session: str = Field("", max_length=64, description="Gateway session that runs it.")
     pulses: Pulses | None = Field(None, description="The openings of valves so far.")
     held: Held | None = Field(None, description="Why the run stands still, while it does.")
+    prompt: PromptStatus | None = Field(None, description="What waits for somebody to confirm.")
     inputs_digest: str = Field(
         "", max_length=64, description="Digest of the inputs as first seen: they cannot be changed."
     )

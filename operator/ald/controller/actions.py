@@ -20,11 +20,12 @@ from ald.controller.parts import Parts
 from ald.controller.views import Situation
 from ald.controller.world import uid
 from ald.errors import PeerError, RefusedError
-from ald.wire import ClearOrder, GatewayStatus, SafeStateOrder
+from ald.wire import ClearOrder, ConfirmOrder, GatewayStatus, SafeStateOrder
 
 BY = "kubernetes"
 DONE = {
     "Clear": "Cleared.",
+    "Confirm": "Confirmed; the run goes on.",
     "SafeState": "The safe state is being written; the machine stays Aborted until it is cleared.",
 }
 CALM = frozenset({"Pending", "Done"})
@@ -88,6 +89,9 @@ class Actions:
         match spec["verb"]:
             case "SafeState":
                 return await gateway.make_safe(SafeStateOrder(by=BY, comment=comment))
+            case "Confirm":
+                order = ConfirmOrder(target=spec["target"], by=BY, comment=comment)
+                return await gateway.confirm(order)
             case _:
                 return await gateway.clear(ClearOrder(by=BY, comment=comment))
 

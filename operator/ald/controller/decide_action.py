@@ -60,7 +60,7 @@ def decide_action(
     if driver is None:
         message = f"Waits for the gateway: {situation.reach.message or 'its driver starts'}."
         return ReportAction(status=_status(action, ("Unknown", "GatewayUnreachable", message), now))
-    refusal = _refusal(action["spec"]["verb"], driver)
+    refusal = _refusal(action["spec"], driver)
     if refusal:
         return end_action(action, "Refused", refusal, now=now)
     return SendAction(status=_status(action, ("Unknown", "Pending", SENDING), now))
@@ -72,10 +72,14 @@ def end_action(action: Document, reason: str, message: str, *, now: str) -> EndA
     return EndAction(status=_status(action, (status, reason, message), now), reason=reason)
 
 
-def _refusal(verb: str, driver: DriverStatus) -> str:
+def _refusal(spec: Document, driver: DriverStatus) -> str:
     """Return why the gateway need not even be asked; empty when it is."""
-    if verb == "Clear" and driver.state is not MachineState.ABORTED:
+    if spec["verb"] == "Clear" and driver.state is not MachineState.ABORTED:
         return f"There is nothing to clear: the machine is {driver.state.value}."
+    waiting = driver.run.prompt_id if driver.run is not None else ""
+    if spec["verb"] == "Confirm" and spec["target"] != waiting:
+        which = f"the prompt that waits is {waiting}" if waiting else "no prompt waits"
+        return f"There is no prompt {spec['target']} to confirm: {which}."
     return ""
 
 

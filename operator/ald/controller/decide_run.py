@@ -314,6 +314,8 @@ def _progress(facts: RunFacts, progress: RunProgress) -> Document:
             "since": rfc3339(progress.held_since_wall_ns),
             "until": rfc3339(progress.held_until_wall_ns),
         }
+    if progress.prompt_id:
+        details["prompt"] = {"id": progress.prompt_id, "message": progress.prompt_message}
     times = (
         ("startedAt", progress.started_wall_ns),
         ("endedAt", progress.ended_wall_ns),

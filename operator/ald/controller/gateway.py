@@ -18,6 +18,7 @@ from ald.wire import (
     AbortOrder,
     ActionOrder,
     ClearOrder,
+    ConfirmOrder,
     ErrorReply,
     GatewayStatus,
     PlantPush,
@@ -67,6 +68,10 @@ class Gateway(Protocol):
         """Leave Aborted."""
         ...
 
+    async def confirm(self, order: ConfirmOrder) -> GatewayStatus:
+        """Answer a prompt."""
+        ...
+
     async def make_safe(self, order: SafeStateOrder) -> GatewayStatus:
         """Go to the safe state and stay Aborted."""
         ...
@@ -104,6 +109,9 @@ class HttpsGateway:
 
     async def clear(self, order: ClearOrder) -> GatewayStatus:
         return await self._call("clear", "POST", "/v1/clear", order)
+
+    async def confirm(self, order: ConfirmOrder) -> GatewayStatus:
+        return await self._call("confirm", "POST", "/v1/confirm", order)
 
     async def make_safe(self, order: SafeStateOrder) -> GatewayStatus:
         return await self._call("safe-state", "POST", "/v1/safe-state", order)

@@ -10,15 +10,17 @@ from ald.engine import (
     hold,
     obstacle,
     pausing,
+    prompting,
     pulse,
     purge,
     ramp,
     setpoint,
     waiting,
 )
-from ald.engine.inputs import ActionAsked, Answered, RunGiven, Sent
+from ald.engine.inputs import ActionAsked, Answered, ConfirmAsked, RunGiven, Sent
 from ald.engine.state import (
     Ending,
+    Prompting,
     Pulsing,
     Purging,
     Ramping,
@@ -31,7 +33,7 @@ from ald.engine.transitions import Cause
 from ald.engine.turn import Turn
 from ald.engine.verdict import Done, Failed, Fatal, Verdict
 from ald.errors import SafetyError
-from ald.program.model import Leaf, Pulse, Purge, Ramp, Set, Wait, WaitFor
+from ald.program.model import Leaf, Prompt, Pulse, Purge, Ramp, Set, Wait, WaitFor
 from ald.records.event import RunOutcome, RunStarted, StepEnded, StepStarted
 from ald.records.scan import Scan
 from ald.wire import RunAction
@@ -46,6 +48,7 @@ KINDS: dict[type[Leaf], str] = {
     Ramp: "ramp",
     Wait: "wait",
     WaitFor: "waitFor",
+    Prompt: "prompt",
 }
 """What the record calls the kinds of leaves: the words of the recipe."""
 
@@ -78,7 +81,12 @@ def start(turn: Turn, given: RunGiven) -> None:
 def tick(turn: Turn) -> None:
     """Time has passed."""
     run = turn.run
-    if run.hold is not None and turn.at_ns >= hold.deadline_ns(_max_hold_ns(turn), run.hold):
+    is_bounded = not isinstance(run.phase, Prompting)
+    if (
+        run.hold is not None
+        and is_bounded
+        and turn.at_ns >= hold.deadline_ns(_max_hold_ns(turn), run.hold)
+    ):
         message = f"held for longer than maxHold: {run.hold.message}"
         _apply(turn, Fatal(outcome=RunOutcome.HOLD_TIMEOUT, message=message))
         return
@@ -113,6 +121,15 @@ def action_asked(turn: Turn, given: ActionAsked) -> None:
         _apply(turn, _guarded(turn, lambda: _as_asked(turn)))
 
 
+def confirm_asked(turn: Turn, given: ConfirmAsked) -> None:
+    """Somebody answers a prompt.
+
+    Raises:
+        RefusedError: no such prompt waits.
+    """
+    _apply(turn, prompting.confirm(turn, given))
+
+
 def unblocked(turn: Turn) -> None:
     """An obstacle may be gone: a run that it holds between two steps goes on."""
     run = turn.run
@@ -142,12 +159,20 @@ def _ticked(turn: Turn) -> Verdict | None:
             return purge.tick(turn, phase)
         case Ramping() as phase:
             return ramp.tick(turn, phase)
-        case Waiting() as phase:
-            return waiting.tick_wait(turn, phase)
-        case Watching() as phase:
-            return waiting.tick_watch(turn, phase)
+        case Waiting() | Watching() | Prompting() as phase:
+            return _waited(turn, phase)
         case Setting() | Settling() | None:
             return None
+
+
+def _waited(turn: Turn, phase: Waiting | Watching | Prompting) -> Verdict | None:
+    match phase:
+        case Waiting():
+            return waiting.tick_wait(turn, phase)
+        case Watching():
+            return waiting.tick_watch(turn, phase)
+        case Prompting():
+            return prompting.tick(turn, phase)
 
 
 def _answered(turn: Turn, given: Answered) -> Verdict | None:
@@ -160,7 +185,7 @@ def _answered(turn: Turn, given: Answered) -> Verdict | None:
             return setpoint.answered(turn, phase, given)
         case Ramping() as phase:
             return ramp.answered(turn, phase, given)
-        case Waiting() | Watching() | Settling() | None:
+        case Waiting() | Watching() | Prompting() | Settling() | None:
             return None
 
 
@@ -311,6 +336,8 @@ def _began(turn: Turn, leaf: Leaf) -> Verdict | None:
             waiting.begin_wait(turn, leaf)
         case WaitFor():
             waiting.begin_watch(turn, leaf, turn.run.conditions[turn.run.index])
+        case Prompt():
+            prompting.begin(turn, leaf)
     return None
 
 

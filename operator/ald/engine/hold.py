@@ -14,11 +14,13 @@ def is_paused(run: Run) -> bool:
     return run.hold is not None and run.hold.reason == PAUSED
 
 
-def start(turn: Turn, reason: str, message: str) -> None:
+def start(turn: Turn, reason: str, message: str, longest_ns: int | None = None) -> None:
     """Hold the run; nothing happens when it is held already."""
     if turn.run.hold is not None:
         return
-    turn.change_run(hold=Hold(reason=reason, message=message, since_ns=turn.at_ns))
+    turn.change_run(
+        hold=Hold(reason=reason, message=message, since_ns=turn.at_ns, longest_ns=longest_ns)
+    )
     turn.journal(
         HoldStarted(
             at_ns=turn.at_ns,
@@ -44,4 +46,4 @@ def end(turn: Turn) -> None:
 
 def deadline_ns(turn_max_hold_ns: int, held: Hold) -> int:
     """Return when the hold has lasted too long."""
-    return held.since_ns + turn_max_hold_ns
+    return held.since_ns + (turn_max_hold_ns if held.longest_ns is None else held.longest_ns)

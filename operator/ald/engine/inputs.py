@@ -117,6 +117,14 @@ class ClearAsked(_Input, frozen=True, kw_only=True):
     comment: str
 
 
+class ConfirmAsked(_Input, frozen=True, kw_only=True):
+    """Somebody answers the prompt of this id."""
+
+    target: str
+    by: str
+    comment: str
+
+
 class SafeStateAsked(_Input, frozen=True, kw_only=True):
     """Somebody wants the machine safe, and looked at before it does anything again."""
 
@@ -195,6 +203,7 @@ Input = (
     | ActionAsked
     | ClearAsked
     | SafeStateAsked
+    | ConfirmAsked
     | ShutdownAsked
     | LinkUp
     | LinkDown

@@ -8,7 +8,7 @@ from ald.engine.effects import Target
 from ald.engine.layout import Layout
 from ald.engine.widths import Widths
 from ald.program.condition import Condition
-from ald.program.model import Leaf, Program, Pulse, Purge, Ramp, Set, Wait, WaitFor
+from ald.program.model import Leaf, Program, Prompt, Pulse, Purge, Ramp, Set, Wait, WaitFor
 from ald.records.event import MachineState, PulseTiming, RunIdentity, RunOutcome, WriteOutcome
 from ald.records.scan import Scan
 from ald.wire import RunAction
@@ -131,11 +131,19 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
     seen_ns: int = 0
 
 
+class Prompting(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt leaf: waits for somebody to confirm `prompt_id`."""
+
+    leaf: Prompt
+    prompt_id: str
+    deadline_ns: int
+
+
 class Settling(msgspec.Struct, frozen=True, kw_only=True):
     """No leaf: every step is done, and the last set points wait for their read-back."""
 
 
-Phase = Pulsing | Purging | Setting | Ramping | Waiting | Watching | Settling
+Phase = Pulsing | Purging | Setting | Ramping | Waiting | Watching | Prompting | Settling
 
 
 class Counter(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,11 +164,12 @@ class Readback(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the run stands still, and since when."""
+    """Why the run stands still, since when, and for how long at most where that is not the machine's maxHold."""
 
     reason: str
     message: str
     since_ns: int
+    longest_ns: int | None = None
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """What the driver says of itself, computed whole from the state, constant in size."""
 
-from ald.engine import counter, demand, hold
+from ald.engine import counter, demand, hold, prompting
 from ald.engine.state import LastRun, Run, State
 from ald.wire import DriverStatus, LinkStatus, RunProgress, ScanStatus
 
@@ -32,6 +32,7 @@ def driver_status(state: State, link: LinkStatus, scan: ScanStatus) -> DriverSta
 
 def _active(state: State, run: Run) -> RunProgress:
     # The shortest course, and what the schedule has slipped against it so far.
+    prompt = prompting.waiting(run)
     whole_ns = run.program.estimate.minimum_ns + run.slip_ns
     return RunProgress(
         run=run.identity,
@@ -54,6 +55,8 @@ def _active(state: State, run: Run) -> RunProgress:
         hold_reason=run.hold.reason if run.hold is not None else "",
         held_since_wall_ns=_wall_ns(state, run.hold.since_ns) if run.hold is not None else 0,
         held_until_wall_ns=_held_until_wall_ns(state, run),
+        prompt_id=prompt.prompt_id if prompt is not None else "",
+        prompt_message=prompt.leaf.message if prompt is not None else "",
     )
 
 

@@ -8,6 +8,7 @@ from ald.engine.inputs import (
     Answered,
     ClearAsked,
     ClockStep,
+    ConfirmAsked,
     Input,
     LinkDown,
     LinkUp,
@@ -50,19 +51,21 @@ def step(state: State, given: Input) -> tuple[State, tuple[Effect, ...]]:
         case RecordRoom():
             turn.change(record_ok=given.ok)
             _unblocked(turn)
-        case RunGiven() | ActionAsked():
+        case RunGiven() | ActionAsked() | ConfirmAsked():
             _request(turn, given)
         case _:
             _session(turn, given)
     return turn.state, tuple(turn.effects)
 
 
-def _request(turn: Turn, given: RunGiven | ActionAsked) -> None:
+def _request(turn: Turn, given: RunGiven | ActionAsked | ConfirmAsked) -> None:
     match given:
         case RunGiven():
             course.start(turn, given)
         case ActionAsked():
             course.action_asked(turn, given)
+        case ConfirmAsked():
+            course.confirm_asked(turn, given)
 
 
 def _session(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ald.engine import counter, hold, pulse, purge, ramp
-from ald.engine.state import Pulsing, Purging, Ramping, Run, State, Waiting, Watching
+from ald.engine.state import Prompting, Pulsing, Purging, Ramping, Run, State, Waiting, Watching
 from ald.program.model import Pulse
 
 
@@ -59,7 +59,7 @@ def _phase_ns(state: State, run: Run) -> int | None:
             return ramp.wake_ns(phase)
         case Waiting(end_ns=end_ns):
             return end_ns
-        case Watching(deadline_ns=deadline_ns):
+        case Watching(deadline_ns=deadline_ns) | Prompting(deadline_ns=deadline_ns):
             return deadline_ns
         case _:
             return None

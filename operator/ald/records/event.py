@@ -184,6 +184,17 @@ class HoldEnded(_Event, frozen=True, kw_only=True, tag="hold-ended"):
     run: str
 
 
+class PromptConfirmed(_Event, frozen=True, kw_only=True, tag="prompt-confirmed"):
+    """Somebody has answered the prompt of the step with this ordinal."""
+
+    run: str
+    ordinal: int
+    prompt: str
+    message: str
+    by: str
+    comment: str
+
+
 class SafeStateReached(_Event, frozen=True, kw_only=True, tag="safe-state"):
     """The safe state was written. `confirmed` is True only when every write of it was acknowledged."""
 
@@ -255,6 +266,7 @@ Event = (
     | Written
     | HoldStarted
     | HoldEnded
+    | PromptConfirmed
     | SafeStateReached
     | RunEnded
     | LinkChanged

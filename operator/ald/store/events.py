@@ -15,6 +15,7 @@ from ald.records.event import (
     HoldStarted,
     LinkChanged,
     PlantLoaded,
+    PromptConfirmed,
     PulseDone,
     PulseOpening,
     RunEnded,
@@ -103,6 +104,7 @@ _recorded: tuple[Callable[..., object], ...] = tuple(
         SafeStateReached,
         ClockStepped,
         Cleared,
+        PromptConfirmed,
     )
 )
 

@@ -23,6 +23,7 @@ from ald.wire import (
     AbortOrder,
     ActionOrder,
     ClearOrder,
+    ConfirmOrder,
     DriverStatus,
     GatewayStatus,
     PlantPush,
@@ -131,6 +132,10 @@ class ScriptedGateway:
     async def clear(self, order: ClearOrder) -> GatewayStatus:
         await self._call("clear", order.comment)
         return self.change(state=MachineState.STOPPED)
+
+    async def confirm(self, order: ConfirmOrder) -> GatewayStatus:
+        await self._call("confirm", order.target)
+        return self.now()
 
     async def make_safe(self, order: SafeStateOrder) -> GatewayStatus:
         await self._call("safe-state", order.comment)

@@ -79,3 +79,14 @@ async def test_the_safe_state_is_asked_for_once_and_the_action_says_what_follows
     driver = case.link.reach.driver
     assert driver is not None
     assert driver.state is MachineState.ABORTED
+
+
+async def test_a_prompt_is_confirmed_once():
+    action = s.edited(s.edited(s.ACTION, "spec.verb", "Confirm"), "spec.target", "0f8fad5b-3")
+    case = Case(action)
+    case.bench.gateway.driver = s.idle(run=s.progress_of(prompt_id="0f8fad5b-3"))
+    case.link.take(case.bench.gateway.now())
+    for _ in range(3):
+        await case.go()
+    assert case.bench.gateway.sent("confirm") == ["0f8fad5b-3"]
+    assert case.bench.reason(s.ACTION) == "Done"

@@ -292,6 +292,14 @@ def test_a_paused_run_says_since_when_and_how_long_it_may_be():
     }
 
 
+def test_a_prompt_that_waits_is_shown_with_its_id():
+    situation = active(held="in place?", prompt_id="0f8fad5b-3", prompt_message="in place?")
+    decision = decide(run=TAKEN, situation=situation)
+    assert isinstance(decision, Report)
+    assert decision.status["prompt"] == {"id": "0f8fad5b-3", "message": "in place?"}
+    assert reason(decision) == "Held"
+
+
 def test_a_run_paused_before_it_starts_waits_outside_the_queue():
     run = s.edited(s.RUN, "spec.action", "Pause")
     decision = decide(run=run, checked=s.compiled())

@@ -6,6 +6,7 @@ from ald.engine.inputs import (
     AbortAsked,
     ActionAsked,
     ClearAsked,
+    ConfirmAsked,
     Input,
     PlantGiven,
     RunGiven,
@@ -17,6 +18,7 @@ from ald.wire import (
     PROTOCOL,
     AbortRun,
     Clear,
+    Confirm,
     DirectRun,
     DriverRequest,
     ErrorReply,
@@ -63,13 +65,13 @@ def input_of(request: DriverRequest, now_ns: int, write_spread_ns: int | None) -
             return ActionAsked(
                 at_ns=now_ns, uid=uid, action=order.action, by=order.by, reason=order.reason
             )
-        case Clear() | GoSafe() as asked:
+        case Clear() | GoSafe() | Confirm() as asked:
             return _of_person(asked, now_ns)
         case GetStatus():
             return None
 
 
-def _of_person(asked: Clear | GoSafe, now_ns: int) -> Input:
+def _of_person(asked: Clear | GoSafe | Confirm, now_ns: int) -> Input:
     """Return what a MachineAction asks for."""
     by, comment = asked.order.by, asked.order.comment
     match asked:
@@ -77,6 +79,8 @@ def _of_person(asked: Clear | GoSafe, now_ns: int) -> Input:
             return ClearAsked(at_ns=now_ns, by=by, comment=comment)
         case GoSafe():
             return SafeStateAsked(at_ns=now_ns, by=by, comment=comment)
+        case Confirm(order=order):
+            return ConfirmAsked(at_ns=now_ns, target=order.target, by=by, comment=comment)
 
 
 def invalid(error: InvalidInputError) -> ErrorReply:

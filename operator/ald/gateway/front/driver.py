@@ -14,6 +14,7 @@ from ald.gateway import packets
 from ald.wire import (
     AbortRun,
     Clear,
+    Confirm,
     DirectRun,
     DriverReply,
     DriverRequest,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 ANSWER_TIMEOUT_S = 2.0
 """A driver that is alive answers in milliseconds."""
 
-Request = LoadPlant | StartRun | AbortRun | DirectRun | Clear | GoSafe | GetStatus
+Request = LoadPlant | StartRun | AbortRun | DirectRun | Clear | GoSafe | Confirm | GetStatus
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(DriverReply)

@@ -33,6 +33,8 @@ from ald.wire import (
     ActionOrder,
     Clear,
     ClearOrder,
+    Confirm,
+    ConfirmOrder,
     DirectRun,
     ErrorReply,
     FeedCommitted,
@@ -90,6 +92,7 @@ class Service:
             ("POST", "/v1/runs/{uid}/abort"): (self._post_abort, _OPERATOR),
             ("POST", "/v1/runs/{uid}/action"): (self._post_action, _OPERATOR),
             ("POST", "/v1/clear"): (self._post_clear, _OPERATOR),
+            ("POST", "/v1/confirm"): (self._post_confirm, _OPERATOR),
             ("POST", "/v1/safe-state"): (self._post_safe_state, _OPERATOR),
             ("GET", "/v1/status"): (self._get_status, tls.ROLES | _VIEWERS),
             ("GET", "/v1/values"): (self._get_values, _VIEWERS),
@@ -142,6 +145,9 @@ class Service:
 
     async def _post_clear(self, request: web.Request) -> web.Response:
         return await self._order(Clear(order=strict.decode(await _body(request), ClearOrder)))
+
+    async def _post_confirm(self, request: web.Request) -> web.Response:
+        return await self._order(Confirm(order=strict.decode(await _body(request), ConfirmOrder)))
 
     async def _post_safe_state(self, request: web.Request) -> web.Response:
         return await self._order(GoSafe(order=strict.decode(await _body(request), SafeStateOrder)))
