@@ -5,7 +5,10 @@ Gateway, HTTPS with mutual TLS, port 8443 (JSON bodies, msgspec; errors are `Err
     PUT  /v1/plant                 PlantPush    -> GatewayStatus    roles: operator
     POST /v1/runs                  RunOrder     -> GatewayStatus    roles: operator     idempotent by run uid
     POST /v1/runs/{uid}/abort      AbortOrder   -> GatewayStatus    roles: operator     idempotent
+    POST /v1/runs/{uid}/action     ActionOrder  -> GatewayStatus    roles: operator     idempotent
     POST /v1/clear                 ClearOrder   -> GatewayStatus    roles: operator
+    POST /v1/confirm               ConfirmOrder -> GatewayStatus    roles: operator
+    POST /v1/safe-state            SafeStateOrder -> GatewayStatus  roles: operator     idempotent
     GET  /v1/status?seen=R&wait=S               -> GatewayStatus    roles: all; long poll until revision > R, S <= 30
     GET  /v1/values                             -> ValuesReply      roles: operator, monitor, gateway
     GET  /v1/feed?after=P&max=N&wait=S          -> FeedBatch (MessagePack)  roles: logger; N <= 5000, S <= 30
@@ -18,6 +21,8 @@ A client's role is the last part of its certificate's URI SAN `ald://INSTALLATIO
 `ald://INSTALLATION/gateway/NAMESPACE/NAME`, which clients check instead of a DNS name; shown by a client it is the role `gateway`,
 for people who look from inside the pod.
 """
+
+import enum
 
 import msgspec
 
@@ -71,9 +76,40 @@ class AbortOrder(msgspec.Struct, frozen=True, kw_only=True):
     by: str
 
 
+class RunAction(enum.Enum):
+    """What an active run is to do; a stop is final."""
+
+    RUN = "Run"
+    PAUSE = "Pause"
+    STOP = "Stop"
+
+
+class ActionOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """From now on do this: a level, not an edge, so that it may be sent again. `RunProgress.action` tells what counts."""
+
+    action: RunAction
+    reason: str
+    by: str
+
+
 class ClearOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Leave Aborted: somebody looked at the machine."""
 
+    by: str
+    comment: str
+
+
+class SafeStateOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Go to the safe state now, run or no run, and stay Aborted until somebody clears it."""
+
+    by: str
+    comment: str
+
+
+class ConfirmOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer the prompt whose id is `target`."""
+
+    target: str
     by: str
     comment: str
 
@@ -82,7 +118,8 @@ class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
     """The run in progress, or the last one. `outcome` is None while it is active.
 
     leaves_done of leaves_total; pulses done; worst_error_ns is the largest absolute width error so far, `timing` says more of them; times are UTC ns.
-    `iterations` are (counter, count) of each loop around the present step, outermost first.
+    `iterations` are (counter, count) of each loop around the present step, outermost first. `action` is what it was told last.
+    `held` says why it is held, hold_reason in one word, since when, and when that has been too long.
     """
 
     run: RunIdentity
@@ -101,6 +138,12 @@ class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
     held: str
     outcome: RunOutcome | None
     message: str
+    action: RunAction = RunAction.RUN
+    hold_reason: str = ""
+    held_since_wall_ns: int = 0
+    held_until_wall_ns: int = 0
+    prompt_id: str = ""
+    prompt_message: str = ""
 
 
 class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,10 +280,29 @@ class AbortRun(msgspec.Struct, frozen=True, kw_only=True, tag="abort-run"):
     order: AbortOrder
 
 
+class DirectRun(msgspec.Struct, frozen=True, kw_only=True, tag="direct-run"):
+    """Front to driver: what this run is to do from now on."""
+
+    uid: str
+    order: ActionOrder
+
+
 class Clear(msgspec.Struct, frozen=True, kw_only=True, tag="clear"):
     """Front to driver: leave Aborted."""
 
     order: ClearOrder
+
+
+class GoSafe(msgspec.Struct, frozen=True, kw_only=True, tag="safe-state"):
+    """Front to driver: go to the safe state and stay there."""
+
+    order: SafeStateOrder
+
+
+class Confirm(msgspec.Struct, frozen=True, kw_only=True, tag="confirm"):
+    """Front to driver: somebody answers a prompt."""
+
+    order: ConfirmOrder
 
 
 class GetStatus(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
@@ -251,7 +313,7 @@ class DriverRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One packet to the driver."""
 
     id: int
-    request: LoadPlant | StartRun | AbortRun | Clear | GetStatus
+    request: LoadPlant | StartRun | AbortRun | DirectRun | Clear | GoSafe | Confirm | GetStatus
 
 
 class DriverReply(msgspec.Struct, frozen=True, kw_only=True):

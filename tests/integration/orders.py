@@ -12,9 +12,13 @@ from ald.records.event import RunIdentity
 from ald.wire import (
     PROTOCOL,
     AbortOrder,
+    ActionOrder,
+    ConfirmOrder,
     ErrorReply,
     PlantPush,
+    RunAction,
     RunOrder,
+    SafeStateOrder,
 )
 from fixtures.plants import small_plant
 from fixtures.wait import POLL_INTERVAL_S
@@ -40,6 +44,9 @@ RUN = RunOrder(
     program_digest=program_model.digest(PROGRAM),
 )
 ABORT = AbortOrder(reason="looks wrong", by="me")
+SAFE = SafeStateOrder(by="me", comment="smells")
+CONFIRM = ConfirmOrder(target="0f8fad5b-3", by="me", comment="seen")
+STOP = ActionOrder(action=RunAction.STOP, reason="enough", by="me")
 
 
 def refusal(body):

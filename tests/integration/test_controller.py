@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ald.records.event import MachineState, RunOutcome
+from ald.wire import RunAction
 from fixtures.controller import Operator
 from fixtures.resources import changed, example
 from fixtures.wait import eventually
@@ -155,6 +156,18 @@ def test_an_abort_reaches_the_gateway_at_once(operator, how):
         gone = lambda: operator.resources.kubectl("get", "reciperun", "one")[0] != 0  # noqa: E731 -- a fact in one line
         eventually(gone, within_s=10)
     assert len(gateway.aborts) == 1
+
+
+def test_a_stop_reaches_the_gateway_once_and_its_word_ends_the_run(operator):
+    gateway = ready(operator).gateway
+    uid = running(operator, "one")
+    assert operator.resources.merge("reciperun", "one", {"spec": {"action": "Stop"}})[0] == 0
+    eventually(lambda: gateway.actions == [(uid, RunAction.STOP)], within_s=5)
+    gateway.end(RunOutcome.STOPPED, "stopped after 3 steps: action: Stop (by kubernetes)")
+    status = operator.wait_for("reciperun", "one", "Succeeded", "Stopped")
+    assert status["phase"] == "Stopped"
+    assert gateway.actions == [(uid, RunAction.STOP)]
+    assert gateway.aborts == []
 
 
 def test_runs_queue_in_order_and_a_queued_one_can_be_aborted(operator):

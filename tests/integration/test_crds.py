@@ -118,7 +118,7 @@ def test_a_run_cannot_be_changed(resources, spec):
     assert resources.create(example(RUN))[0] == 0
     code, said = resources.merge("run", "al2o3-demo-0001", {"spec": spec})
     assert code != 0
-    assert "a run cannot be changed, only aborted by action: Abort" in said
+    assert "a run cannot be changed but for its action" in said
 
 
 def test_inputs_cannot_be_added_to_a_run_that_has_none(resources):
@@ -131,10 +131,27 @@ def test_inputs_cannot_be_added_to_a_run_that_has_none(resources):
 def test_a_run_can_be_aborted_and_never_goes_on(resources):
     assert resources.create(example(RUN))[0] == 0
     assert resources.merge("run", "al2o3-demo-0001", {"spec": {"action": "Abort"}})[0] == 0
-    for action in ("Run", None):
+    for action in ("Run", "Pause", "Stop", None):
         code, said = resources.merge("run", "al2o3-demo-0001", {"spec": {"action": action}})
         assert code != 0
-        assert "an aborted run cannot go on" in said
+        assert "a stopped or aborted run cannot go on" in said
+
+
+def test_a_run_can_be_paused_and_go_on_as_often_as_wanted(resources):
+    assert resources.create(example(RUN))[0] == 0
+    for action in ("Pause", "Run", "Pause", "Stop"):
+        code, said = resources.merge("run", "al2o3-demo-0001", {"spec": {"action": action}})
+        assert code == 0, said
+
+
+def test_a_run_can_be_stopped_and_after_that_only_aborted(resources):
+    assert resources.create(example(RUN))[0] == 0
+    assert resources.merge("run", "al2o3-demo-0001", {"spec": {"action": "Stop"}})[0] == 0
+    for action in ("Run", "Pause"):
+        code, said = resources.merge("run", "al2o3-demo-0001", {"spec": {"action": action}})
+        assert code != 0
+        assert "a stopped or aborted run cannot go on" in said
+    assert resources.merge("run", "al2o3-demo-0001", {"spec": {"action": "Abort"}})[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -361,3 +378,16 @@ def test_a_machine_of_a_thousand_parameters_goes_in_by_server_side_apply(resourc
     code, said = resources.kubectl("apply", "--server-side", "-f", "-", document=document)
     assert code == 0, said
     assert len(parse_machine(resources.read("machine", "demo-reactor")).spec.parameters) == 1000
+
+
+@pytest.mark.parametrize(
+    ("verb", "target", "is_taken"),
+    [("Confirm", "0f8fad5b-3", True), ("Confirm", None, False), ("Clear", "0f8fad5b-3", False)],
+)
+def test_a_target_is_for_confirm_only_and_needed_there(resources, verb, target, is_taken):
+    document = changed(ACTION, "spec.verb", verb)
+    if target is not None:
+        document["spec"]["target"] = target
+    code, said = resources.create(document)
+    assert (code == 0) is is_taken
+    assert is_taken or "target is for verb: Confirm" in said

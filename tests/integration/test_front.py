@@ -17,7 +17,10 @@ from ald.wire import (
     AbortRun,
     Clear,
     ClearOrder,
+    Confirm,
+    DirectRun,
     ErrorReply,
+    GoSafe,
     LoadPlant,
     StartRun,
 )
@@ -27,9 +30,12 @@ from fixtures.front import GATEWAY, OWNER, Client
 from fixtures.wait import eventually
 from integration.orders import (
     ABORT,
+    CONFIRM,
     PLANT,
     PUSH,
     RUN,
+    SAFE,
+    STOP,
     driver_is,
     journal_is_ok,
     refusal,
@@ -46,7 +52,10 @@ async def test_orders_reach_the_driver_and_its_status_comes_back(front):
             ("PUT", "/v1/plant", PUSH, LoadPlant(push=PUSH, confirmed=True)),
             ("POST", "/v1/runs", RUN, StartRun(order=RUN)),
             ("POST", "/v1/runs/uid-1/abort", ABORT, AbortRun(uid="uid-1", order=ABORT)),
+            ("POST", "/v1/runs/uid-1/action", STOP, DirectRun(uid="uid-1", order=STOP)),
             ("POST", "/v1/clear", clear, Clear(order=clear)),
+            ("POST", "/v1/safe-state", SAFE, GoSafe(order=SAFE)),
+            ("POST", "/v1/confirm", CONFIRM, Confirm(order=CONFIRM)),
         ]
         await until(lambda: journal_is_ok(operator))
         for method, path, body, expected in orders:
@@ -68,7 +77,20 @@ async def test_a_refusal_of_the_driver_is_handed_on(front):
 @pytest.mark.parametrize(
     ("role", "allowed"),
     [
-        ("operator", {"plant", "runs", "abort", "clear", "status", "values"}),
+        (
+            "operator",
+            {
+                "plant",
+                "runs",
+                "abort",
+                "action",
+                "clear",
+                "confirm",
+                "safe-state",
+                "status",
+                "values",
+            },
+        ),
         ("monitor", {"status", "values"}),
         ("logger", {"status", "feed", "committed"}),
     ],
@@ -78,7 +100,10 @@ async def test_a_role_may_do_what_is_its_own_and_nothing_else(front, role, allow
         "plant": ("PUT", "/v1/plant"),
         "runs": ("POST", "/v1/runs"),
         "abort": ("POST", "/v1/runs/u/abort"),
+        "action": ("POST", "/v1/runs/u/action"),
         "clear": ("POST", "/v1/clear"),
+        "confirm": ("POST", "/v1/confirm"),
+        "safe-state": ("POST", "/v1/safe-state"),
         "status": ("GET", "/v1/status"),
         "values": ("GET", "/v1/values"),
         "feed": ("GET", "/v1/feed"),
@@ -265,7 +290,9 @@ async def test_what_cannot_be_taken_is_refused_in_plain_words(
 async def test_nonsense_is_never_an_error_of_ours_and_moves_nothing(front):
     chance = random.Random(11)
     good = [msgspec.json.encode(body) for body in (PUSH, RUN, ABORT)]
-    routes = ["/v1/plant", "/v1/runs", "/v1/runs/%00/abort", "/v1/clear", "/v1/feed/committed"]
+    routes = [
+        "/v1/plant", "/v1/runs", "/v1/runs/%00/abort", "/v1/runs/%00/action", "/v1/clear", "/v1/feed/committed",
+    ]  # fmt: skip
     async with front.client("operator") as operator:
         for turn in range(300):
             body = bytearray(chance.choice(good))

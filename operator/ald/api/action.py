@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from ald.api.fields import Integer, Message, Model, Text
 from ald.api.meta import Condition, Metadata, Reference
 
-ActionVerb = Literal["Clear"]
+ActionVerb = Literal["Clear", "Confirm", "SafeState"]
 ActionReason = Literal[
     "Done", "GatewayUnreachable", "InvalidSpec", "MachineNotFound", "Pending", "Refused"
 ]
@@ -24,14 +24,26 @@ class MachineActionSpec(Model):
                 {
                     "rule": "self == oldSelf",
                     "message": "an action cannot be changed; make a new one",
-                }
+                },
+                {
+                    "rule": "(self.verb == 'Confirm') == has(self.target)",
+                    "message": "target is for verb: Confirm, and needed there: the id in the run's status.prompt",
+                },
             ]
         }
     )
 
     machine_ref: Reference = Field(description="Machine to tell.")
     verb: ActionVerb = Field(
-        description="Clear takes a machine that is Aborted back to Stopped, when a person has checked it."
+        description="Clear takes a machine that is Aborted back to Stopped, when a person has checked it. Confirm answers"
+        " the prompt whose id is the target. SafeState writes"
+        " the safe state now, ends a run by it, and leaves the machine Aborted until it is cleared."
+    )
+    target: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="What the verb is about: the id of a prompt, as status.prompt of the run shows it.",
     )
     comment: Text = Field("", description="Why, for the record.")
 

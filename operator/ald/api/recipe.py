@@ -38,7 +38,7 @@ CLEANUP_MAX = 50
 LOOP_COUNT_MAX = 1_000_000
 
 InputType = Literal["number", "integer", "duration", "boolean"]
-StepKind = Literal["set", "ramp", "waitFor", "purge", "wait", "valve", "loop"]
+StepKind = Literal["set", "ramp", "waitFor", "purge", "wait", "valve", "prompt", "loop"]
 _TARGET = ("parameter", "gas")
 
 
@@ -133,6 +133,13 @@ class ValveStep(Model):
     open_from: InputName | None = Field(None, description="Input that gives how long.")
 
 
+class PromptStep(Model):
+    """Hold until somebody confirms."""
+
+    message: Text = Field(min_length=1, description="What is asked of the person.")
+    timeout: Duration = Field("1h", description="The step fails when nobody confirms within this.")
+
+
 class LoopStep(Model):
     """Repeat steps."""
 
@@ -150,7 +157,9 @@ class LoopStep(Model):
 class Step(Model):
     """One step: a name and exactly one kind."""
 
-    exactly_one: ClassVar[Groups] = (("set", "ramp", "wait_for", "purge", "wait", "valve", "loop"),)
+    exactly_one: ClassVar[Groups] = (
+        ("set", "ramp", "wait_for", "purge", "wait", "valve", "prompt", "loop"),
+    )
 
     name: Name = Field(description="Name of the step, unique in its list.")
     set: SetStep | None = Field(
@@ -171,6 +180,10 @@ class Step(Model):
     valve: ValveStep | None = Field(
         None, description="Open a valve for a time: {valve: tma, open: 40ms}."
     )
+    prompt: PromptStep | None = Field(
+        None,
+        description="Hold until somebody confirms: {message: 'crucible in place?', timeout: 30m}.",
+    )
     loop: LoopStep | None = Field(
         None, description="Repeat steps, four deep at most: {count: 100, steps: [...]}."
     )
@@ -185,6 +198,7 @@ class Step(Model):
             ("purge", self.purge),
             ("wait", self.wait),
             ("valve", self.valve),
+            ("prompt", self.prompt),
             ("loop", self.loop),
         )
         return next(kind for kind, body in kinds if body is not None)
@@ -229,8 +243,8 @@ class RecipeSpec(Model):
     steps: tuple[Step, ...] = Field(
         min_length=1,
         max_length=STEPS_MAX,
-        description="What to do, in order. A step has a name and exactly one of set, ramp, waitFor, purge, wait, valve"
-        " and loop: {name: tma, valve: {valve: tma, open: 40ms}}. Numbers are in the unit that the machine declares;"
+        description="What to do, in order. A step has a name and exactly one of set, ramp, waitFor, purge, wait, valve,"
+        " prompt and loop: {name: tma, valve: {valve: tma, open: 40ms}}. Numbers are in the unit that the machine declares;"
         " durations are written like 40ms, 1.5s or 1h30m.",
     )
     cleanup: tuple[Step, ...] = Field(

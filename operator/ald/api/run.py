@@ -12,8 +12,8 @@ from ald.api.meta import Condition, Metadata, Reference
 PLAN_ROWS_MAX = 100
 """Rows of the step table of a dry run; the rest is counted in `omitted`."""
 
-Verb = Literal["Run", "Abort"]
-Phase = Literal["Pending", "Queued", "Running", "Held", "Succeeded", "Failed", "Aborted"]
+Verb = Literal["Run", "Pause", "Stop", "Abort"]
+Phase = Literal["Pending", "Queued", "Running", "Held", "Succeeded", "Failed", "Aborted", "Stopped"]
 RunReason = Literal[
     "Aborted",
     "Completed",
@@ -28,6 +28,7 @@ RunReason = Literal[
     "MachineNotFound",
     "MachineNotReady",
     "NothingMeasured",
+    "Paused",
     "Pending",
     "PulseTooShort",
     "Queued",
@@ -40,6 +41,7 @@ RunReason = Literal[
     "TimingMissed",
     "ValveMismatch",
     "WithinLimits",
+    "Stopped",
 ]
 
 
@@ -52,16 +54,17 @@ class RecipeRunSpec(Model):
             "x-kubernetes-validations": [
                 {
                     "rule": "self.action != oldSelf.action || self == oldSelf",
-                    "message": "a run cannot be changed, only aborted by action: Abort; make a new one",
+                    "message": "a run cannot be changed but for its action; make a new one",
                 },
                 {
                     "rule": "self.recipeRef == oldSelf.recipeRef && self.machineRef == oldSelf.machineRef"
                     " && self.dryRun == oldSelf.dryRun",
-                    "message": "a run cannot be changed, only aborted by action: Abort; make a new one",
+                    "message": "a run cannot be changed but for its action; make a new one",
                 },
                 {
-                    "rule": "self.action == oldSelf.action || self.action == 'Abort'",
-                    "message": "an aborted run cannot go on; make a new one",
+                    "rule": "self.action == oldSelf.action || self.action == 'Abort'"
+                    " || (oldSelf.action in ['Run', 'Pause'] && self.action in ['Run', 'Pause', 'Stop'])",
+                    "message": "a stopped or aborted run cannot go on; make a new one",
                 },
             ]
         }
@@ -81,7 +84,8 @@ class RecipeRunSpec(Model):
     )
     action: Verb = Field(
         "Run",
-        description="Run, or Abort to end the run in the safe state. The only field that may change.",
+        description="Run; Pause to hold it where no valve is open, until Run again; Stop to end the run after its present step, with the cleanup steps; Abort to end it at once in"
+        " the safe state. The only field that may change.",
     )
 
 
@@ -121,11 +125,26 @@ class Pulses(Model):
     )
 
 
+class Held(Model):
+    """Why a run stands still; the message says more."""
+
+    reason: str = Field(max_length=64, description="Why, in one word: Paused, PurgeFlowLow.")
+    since: Timestamp = Field(description="Since when.")
+    until: Timestamp = Field(description="When the run is aborted because maxHold has passed.")
+
+
+class PromptStatus(Model):
+    """A prompt that waits for a MachineAction with verb Confirm."""
+
+    id: str = Field(max_length=64, description="Target of the action that confirms it.")
+    message: str = Field(max_length=300, description="What is asked.")
+
+
 class PlanRow(Model):
     """One row of the step table."""
 
     name: str = Field(max_length=400, description="Name of the step with its loops: deposit/tma.")
-    kind: Literal["set", "ramp", "waitFor", "purge", "wait", "valve", "loop"] = Field(
+    kind: Literal["set", "ramp", "waitFor", "purge", "wait", "valve", "prompt", "loop"] = Field(
         description="Kind of the step."
     )
     detail: str = Field("", max_length=400, description="What it does, resolved: tma 40ms.")
@@ -181,6 +200,11 @@ class RecipeRunStatus(Model):
     program_digest: str = Field("", max_length=64, description="Digest of the compiled program.")
     gateway_session: str = Field("", max_length=64, description="Gateway session that runs it.")
     pulses: Pulses | None = Field(None, description="The openings of valves so far.")
+    held: Held | None = Field(None, description="Why the run stands still, while it does.")
+    prompt: PromptStatus | None = Field(None, description="What waits for somebody to confirm.")
+    inputs_digest: str = Field(
+        "", max_length=64, description="Digest of the inputs as first seen: they cannot be changed."
+    )
     plan: Plan | None = Field(None, description="What a dry run found.")
     conditions: tuple[RunCondition, ...] = Field(
         (),

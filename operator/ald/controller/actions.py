@@ -20,8 +20,14 @@ from ald.controller.parts import Parts
 from ald.controller.views import Situation
 from ald.controller.world import uid
 from ald.errors import PeerError, RefusedError
-from ald.wire import ClearOrder
+from ald.wire import ClearOrder, ConfirmOrder, GatewayStatus, SafeStateOrder
 
+BY = "kubernetes"
+DONE = {
+    "Clear": "Cleared.",
+    "Confirm": "Confirmed; the run goes on.",
+    "SafeState": "The safe state is being written; the machine stays Aborted until it is cleared.",
+}
 CALM = frozenset({"Pending", "Done"})
 
 
@@ -63,22 +69,31 @@ class Actions:
                     pass
 
     async def _send(self, action: Document) -> None:
-        spec = action["spec"]
-        order = ClearOrder(by="kubernetes", comment=spec.get("comment", ""))
         try:
-            self._link.take(await self._link.gateway.clear(order))
+            self._link.take(await self._told(action["spec"]))
         except RefusedError as error:
             reason, message = "Refused", str(error)
         except PeerError as error:
             reason = "GatewayUnreachable"
             message = f"{error}. Look at the machine's state; apply a new action if still needed."
         else:
-            reason, message = "Done", "Cleared."
+            reason, message = "Done", DONE[action["spec"]["verb"]]
         # The version after our own note that it is being sent.
         newest = self._parts.world.find(ACTION, key_of(action))
         if newest is not None and uid(newest) == uid(action):
             now = rfc3339(self._parts.clock.wall_ns())
             await self._write(newest, end_action(newest, reason, message, now=now).status)
+
+    async def _told(self, spec: Document) -> GatewayStatus:
+        gateway, comment = self._link.gateway, spec.get("comment", "")
+        match spec["verb"]:
+            case "SafeState":
+                return await gateway.make_safe(SafeStateOrder(by=BY, comment=comment))
+            case "Confirm":
+                order = ConfirmOrder(target=spec["target"], by=BY, comment=comment)
+                return await gateway.confirm(order)
+            case _:
+                return await gateway.clear(ClearOrder(by=BY, comment=comment))
 
     async def _write(self, action: Document, status: Document) -> None:
         announce_change(self._parts.announcer, action, status, "Succeeded", CALM)

@@ -10,6 +10,7 @@ from ald.controller.decide_run import MISSING_S_MAX
 from ald.controller.views import Situation
 from ald.controller.world import generation, has_ended
 from ald.records.event import MachineState
+from ald.wire import DriverStatus
 
 SENDING = "Being told to the gateway."
 """The message of an action that is on its way. Found after a restart it means: may or may not have arrived."""
@@ -59,9 +60,9 @@ def decide_action(
     if driver is None:
         message = f"Waits for the gateway: {situation.reach.message or 'its driver starts'}."
         return ReportAction(status=_status(action, ("Unknown", "GatewayUnreachable", message), now))
-    if driver.state is not MachineState.ABORTED:
-        message = f"There is nothing to clear: the machine is {driver.state.value}."
-        return end_action(action, "Refused", message, now=now)
+    refusal = _refusal(action["spec"], driver)
+    if refusal:
+        return end_action(action, "Refused", refusal, now=now)
     return SendAction(status=_status(action, ("Unknown", "Pending", SENDING), now))
 
 
@@ -69,6 +70,17 @@ def end_action(action: Document, reason: str, message: str, *, now: str) -> EndA
     """Return the end of an action; only `Done` is a success."""
     status = "True" if reason == "Done" else "False"
     return EndAction(status=_status(action, (status, reason, message), now), reason=reason)
+
+
+def _refusal(spec: Document, driver: DriverStatus) -> str:
+    """Return why the gateway need not even be asked; empty when it is."""
+    if spec["verb"] == "Clear" and driver.state is not MachineState.ABORTED:
+        return f"There is nothing to clear: the machine is {driver.state.value}."
+    waiting = driver.run.prompt_id if driver.run is not None else ""
+    if spec["verb"] == "Confirm" and spec["target"] != waiting:
+        which = f"the prompt that waits is {waiting}" if waiting else "no prompt waits"
+        return f"There is no prompt {spec['target']} to confirm: {which}."
+    return ""
 
 
 def _missing(action: Document, missing_s: float, now: str) -> ActionDecision:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
 from ald.controller.apply import Document
@@ -15,6 +17,7 @@ from ald.controller.world import (
     has_ended,
     is_deleting,
     uid,
+    wanted_action,
     wants_end,
     was_handed_over,
 )
@@ -22,13 +25,15 @@ from ald.errors import Violation
 from ald.plant.model import Mode
 from ald.program.model import Program
 from ald.records.event import MachineState, RunOutcome
-from ald.wire import RunProgress
+from ald.wire import RunAction, RunProgress
 
 MISSING_S_MAX = 120.0
 """How long a run waits for a recipe or machine that is not there; GitOps applies things in any order."""
 
 LOST_S_MAX = 20.0
 """How long a gateway that answers may not know a run that it took, before the run is given up."""
+
+NOTHING_MOVED = "Ended before it started: nothing has moved."
 
 VOLATILE = frozenset({"iterations", "stepsDone", "percent", "progress", "estimatedEnd", "pulses"})
 """Fields of the status that move all the time; a change of any other is worth an early write."""
@@ -77,9 +82,10 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Say how the run stands; it is not over."""
+    """Say how the run stands; it is not over. `tell` is what the gateway still has to be told that it shall do."""
 
     status: Document
+    tell: RunAction | None = None
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,23 +122,41 @@ def decide_run(facts: RunFacts, *, now: str) -> RunDecision:
     if facts.was_taken or was_handed_over(facts.run):
         return _without_word(facts, now)
     if wants_end(facts.run):
-        return _end(facts, now, "Aborted", "Ended before it started: nothing has moved.")
-    return _missing(facts, now) or _checked(facts, now) or _queued(facts, now)
+        return _end(facts, now, "Aborted", NOTHING_MOVED)
+    if wanted_action(facts.run) is RunAction.STOP:
+        return _end(facts, now, "Stopped", NOTHING_MOVED)
+    return (
+        _missing(facts, now)
+        or _changed(facts, now)
+        or _checked(facts, now)
+        or _paused(facts, now)
+        or _queued(facts, now)
+    )
 
 
 def _mirror(facts: RunFacts, progress: RunProgress, now: str) -> RunDecision:
     """Show what the gateway says of the run."""
     details = _progress(facts, progress)
     if progress.outcome is None:
-        held = bool(progress.held)
         message = progress.held or progress.message or "The gateway runs it."
+        reason = "Running"
+        if progress.held:
+            reason = "Paused" if progress.hold_reason == "Paused" else "Held"
         if wants_end(facts.run):
             message = f"Aborting: {message}"
-        reason = "Held" if held else "Running"
-        return _report(facts, now, reason, message, details, timing_met(progress))
+        report = _report(facts, now, reason, message, details, timing_met(progress))
+        return msgspec.structs.replace(report, tell=_untold(facts.run, progress))
     done = progress.outcome is RunOutcome.COMPLETED
     message = progress.message or ("Completed." if done else progress.outcome.value)
     return _end(facts, now, progress.outcome.value, message, details, timing_met(progress))
+
+
+def _untold(run: Document, progress: RunProgress) -> RunAction | None:
+    """Return what the gateway does not know yet that the run shall do; a stop is final, and an abort goes its own way."""
+    wanted = wanted_action(run)
+    if wants_end(run) or progress.action in (wanted, RunAction.STOP):
+        return None
+    return wanted
 
 
 def _without_word(facts: RunFacts, now: str) -> RunDecision:
@@ -198,6 +222,22 @@ def _checked(facts: RunFacts, now: str) -> RunDecision | None:
             return _end(facts, now, "DryRun", "Nothing has moved; see status.plan.", details)
         case _:
             return None
+
+
+def _changed(facts: RunFacts, now: str) -> RunDecision | None:
+    """Refuse a run whose inputs were changed together with its action, where the API server cannot see it."""
+    if facts.run.get("status", {}).get("inputsDigest") in (None, "", _inputs_digest(facts.run)):
+        return None
+    message = "spec.inputs: a run's inputs cannot be changed. Nothing has moved; apply a new run."
+    return _end(facts, now, "InvalidInput", message)
+
+
+def _paused(facts: RunFacts, now: str) -> RunDecision | None:
+    """A run that is paused before it starts takes no place in the queue."""
+    if wanted_action(facts.run) is not RunAction.PAUSE:
+        return None
+    message = "Paused before it started: it waits outside the queue. Set action: Run to queue it."
+    return _report(facts, now, "Paused", message)
 
 
 def _queued(facts: RunFacts, now: str) -> RunDecision:
@@ -268,6 +308,14 @@ def _progress(facts: RunFacts, progress: RunProgress) -> Document:
         or (driver.session if driver else ""),
         "pulses": pulses_of(progress),
     }
+    if progress.hold_reason:
+        details["held"] = {
+            "reason": progress.hold_reason,
+            "since": rfc3339(progress.held_since_wall_ns),
+            "until": rfc3339(progress.held_until_wall_ns),
+        }
+    if progress.prompt_id:
+        details["prompt"] = {"id": progress.prompt_id, "message": progress.prompt_message}
     times = (
         ("startedAt", progress.started_wall_ns),
         ("endedAt", progress.ended_wall_ns),
@@ -287,6 +335,7 @@ def _report(
     phases = {
         "Running": "Running",
         "Held": "Held",
+        "Paused": "Held",
         "GatewayUnreachable": "Running",
         "Queued": "Queued",
     }
@@ -304,7 +353,7 @@ def _end(
     more: tuple[Fact, ...] = (),
 ) -> End:
     succeeded = reason in ("Completed", "DryRun")
-    phase = "Succeeded" if succeeded else "Aborted" if reason == "Aborted" else "Failed"
+    phase = "Succeeded" if succeeded else reason if reason in ("Aborted", "Stopped") else "Failed"
     verdict = "True" if succeeded else "False"
     fact = Fact(type="Succeeded", status=verdict, reason=reason, message=message)
     status = _status(facts.run, now, (fact, *more), phase) | {"endedAt": now} | (details or {})
@@ -318,5 +367,11 @@ def _status(run: Document, now: str, facts: tuple[Fact, ...], phase: str) -> Doc
         "observedGeneration": generation(run),
         "phase": phase,
         "message": bounded(facts[0].message),
+        "inputsDigest": run.get("status", {}).get("inputsDigest") or _inputs_digest(run),
         "conditions": conditions(facts, old, now=now, generation=generation(run)),
     }
+
+
+def _inputs_digest(run: Document) -> str:
+    inputs = run["spec"].get("inputs") or {}
+    return hashlib.sha256(msgspec.json.encode(inputs, order="deterministic")).hexdigest()

@@ -16,11 +16,14 @@ from ald.wire import (
     LONG_POLL_S_MAX,
     PROTOCOL,
     AbortOrder,
+    ActionOrder,
     ClearOrder,
+    ConfirmOrder,
     ErrorReply,
     GatewayStatus,
     PlantPush,
     RunOrder,
+    SafeStateOrder,
 )
 
 CONNECT_TIMEOUT_S_MAX = 3.0
@@ -57,8 +60,20 @@ class Gateway(Protocol):
         """Abort a run."""
         ...
 
+    async def direct(self, uid: str, order: ActionOrder) -> GatewayStatus:
+        """Tell a run what to do from now on."""
+        ...
+
     async def clear(self, order: ClearOrder) -> GatewayStatus:
         """Leave Aborted."""
+        ...
+
+    async def confirm(self, order: ConfirmOrder) -> GatewayStatus:
+        """Answer a prompt."""
+        ...
+
+    async def make_safe(self, order: SafeStateOrder) -> GatewayStatus:
+        """Go to the safe state and stay Aborted."""
         ...
 
 
@@ -89,8 +104,17 @@ class HttpsGateway:
     async def abort(self, uid: str, order: AbortOrder) -> GatewayStatus:
         return await self._call("abort", "POST", f"/v1/runs/{uid}/abort", order)
 
+    async def direct(self, uid: str, order: ActionOrder) -> GatewayStatus:
+        return await self._call("action", "POST", f"/v1/runs/{uid}/action", order)
+
     async def clear(self, order: ClearOrder) -> GatewayStatus:
         return await self._call("clear", "POST", "/v1/clear", order)
+
+    async def confirm(self, order: ConfirmOrder) -> GatewayStatus:
+        return await self._call("confirm", "POST", "/v1/confirm", order)
+
+    async def make_safe(self, order: SafeStateOrder) -> GatewayStatus:
+        return await self._call("safe-state", "POST", "/v1/safe-state", order)
 
     async def _call(
         self,

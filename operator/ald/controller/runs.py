@@ -36,14 +36,16 @@ from ald.controller.world import (
     has_ended,
     is_deleting,
     uid,
+    waits_in_queue,
     wants_end,
+    wants_start,
     was_handed_over,
 )
 from ald.errors import NotFoundError, PeerError, RefusedError, Violation
 from ald.kit.log import get_logger
 from ald.program.pulse_limit import ADVICE
 from ald.records.event import RunIdentity
-from ald.wire import PROTOCOL, AbortOrder, RunOrder
+from ald.wire import PROTOCOL, AbortOrder, ActionOrder, RunAction, RunOrder
 
 DECISIONS_MAX = 3
 """Decisions about one run in one pass: check, hand over, and what follows."""
@@ -53,7 +55,7 @@ FINAL_REFUSALS = frozenset({"BadProgram", "BadUid", "InvalidInput", "Protocol", 
 
 ABORT_RETRY_BASE_S = 0.05
 ABORT_RETRY_CAP_S = 1.0
-CALM = frozenset({"Pending", "Queued", "Running", "DryRun", "Completed"})
+CALM = frozenset({"Pending", "Queued", "Paused", "Running", "DryRun", "Completed"})
 """Reasons that are no warning although a run has not succeeded yet."""
 
 log = get_logger()
@@ -117,7 +119,7 @@ class Runs:
         position = 0
         failure: PeerError | RefusedError | NotFoundError | None = None
         for run in runs:
-            if not self._is_taken(run) and not has_ended(run) and not run["spec"].get("dryRun"):
+            if not self._is_taken(run) and waits_in_queue(run):
                 position += 1
             try:
                 await self._one(run, situation, max(position, 1))
@@ -193,7 +195,9 @@ class Runs:
     async def _act(self, run: Document, decision: RunDecision, situation: Situation) -> bool:
         """Do what was decided; return whether to decide again at once."""
         match decision:
-            case Report(status=status):
+            case Report(status=status, tell=tell):
+                if tell is not None and await self._tell(run, tell):
+                    return True
                 await self._report(run, status)
             case End(status=status, reason=reason):
                 await self._end(run, status, reason)
@@ -222,6 +226,25 @@ class Runs:
         announce_change(self._parts.announcer, run, status, "Succeeded", CALM)
         await self._parts.write_status(run, status)
         memory.written = Written(status=status, at_ns=now_ns)
+
+    async def _tell(self, run: Document, action: RunAction) -> bool:
+        """Tell the gateway what a run is to do from now on; return whether it knows."""
+        memory = self._memory(run)
+        if not memory.retry.is_due:
+            self._look_again(memory.retry.due_ns)
+            return False
+        order = ActionOrder(action=action, reason=f"action: {action.value}", by="kubernetes")
+        try:
+            status = await self._link.gateway.direct(uid(run), order)
+        except (PeerError, RefusedError) as error:
+            memory.retry.failed()
+            self._look_again(memory.retry.due_ns)
+            log.warning("action_not_told", run=run["metadata"]["name"], error=str(error))
+            return False
+        memory.retry.done()
+        self._link.take(status)
+        log.info("action_told", run=run["metadata"]["name"], action=action.value)
+        return True
 
     async def _end(self, run: Document, status: Document, reason: str) -> None:
         """Write the outcome, once: only onto the version that was decided about."""
@@ -254,7 +277,7 @@ class Runs:
         await self._parts.set_finalizer(run, names.RUN_FINALIZER, present=True)
         newest = self._parts.world.find(RUN, key_of(run))
         recipe = self._recipe(run)
-        if newest is None or recipe is None or wants_end(newest):
+        if newest is None or recipe is None or not wants_start(newest):
             return True
         self._starting = uid(run)
         try:

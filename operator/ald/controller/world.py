@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from ald.controller.apply import ACTION, MACHINE, RECIPE, RUN, Document, Kind, key_of, kind_of
 from ald.controller.conditions import find
 from ald.controller.names import Key
+from ald.wire import RunAction
+
+_ACTIONS = frozenset(action.value for action in RunAction)
 
 
 class World:
@@ -94,6 +97,23 @@ def has_ended(document: Document) -> bool:
 def wants_end(run: Document) -> bool:
     """Return whether a run has to be aborted: by its action, or because it is being deleted."""
     return run["spec"].get("action") == "Abort" or is_deleting(run)
+
+
+def wanted_action(run: Document) -> RunAction:
+    """Return what a run is to do; of one that is to be aborted, what it did before."""
+    action = run["spec"].get("action", "Run")
+    return RunAction(action) if action in _ACTIONS else RunAction.RUN
+
+
+def waits_in_queue(run: Document) -> bool:
+    """Return whether a run that no gateway has takes a place before others: no dry run, and none that is paused."""
+    is_paused = wanted_action(run) is RunAction.PAUSE
+    return not has_ended(run) and not run["spec"].get("dryRun") and not is_paused
+
+
+def wants_start(run: Document) -> bool:
+    """Return whether a run that no gateway has is to be handed to one."""
+    return not wants_end(run) and wanted_action(run) is RunAction.RUN
 
 
 def was_handed_over(run: Document) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ald.engine import counter, obstacle, positions
 from ald.engine.inputs import RunGiven
 from ald.engine.state import UIDS_MAX, Run
+from ald.engine.transitions import Answer, Request, answer
 from ald.engine.turn import Turn
 from ald.engine.widths import widths_of
 from ald.errors import InvalidInputError, RefusedError
@@ -12,7 +13,6 @@ from ald.plant.model import Mode
 from ald.program import pulse_limit
 from ald.program.condition import Condition
 from ald.program.model import WaitFor, digest
-from ald.records.event import MachineState
 from ald.units import format_duration
 from ald.wire import PROTOCOL, RunOrder
 
@@ -76,7 +76,7 @@ def _unready(turn: Turn) -> Iterator[tuple[str, str]]:
     plant = state.layout.plant
     if plant.mode is Mode.OBSERVE:
         yield "ObserveMode", "the machine is in mode Observe, which never writes"
-    if state.machine is not MachineState.IDLE:
+    if answer(state.machine, Request.START) is Answer.REFUSE:
         yield "NotIdle", f"the machine is {state.machine.value}: {state.message}"
     if state.stopping:
         yield "ShuttingDown", "the gateway is going down"

@@ -5,18 +5,22 @@ from collections.abc import Callable
 from ald.engine import (
     admission,
     counter,
+    demand,
     ending,
     hold,
     obstacle,
+    pausing,
+    prompting,
     pulse,
     purge,
     ramp,
     setpoint,
     waiting,
 )
-from ald.engine.inputs import Answered, RunGiven, Sent
+from ald.engine.inputs import ActionAsked, Answered, ConfirmAsked, RunGiven, Sent
 from ald.engine.state import (
     Ending,
+    Prompting,
     Pulsing,
     Purging,
     Ramping,
@@ -29,9 +33,10 @@ from ald.engine.transitions import Cause
 from ald.engine.turn import Turn
 from ald.engine.verdict import Done, Failed, Fatal, Verdict
 from ald.errors import SafetyError
-from ald.program.model import Leaf, Pulse, Purge, Ramp, Set, Wait, WaitFor
+from ald.program.model import Leaf, Prompt, Pulse, Purge, Ramp, Set, Wait, WaitFor
 from ald.records.event import RunOutcome, RunStarted, StepEnded, StepStarted
 from ald.records.scan import Scan
+from ald.wire import RunAction
 
 LATE_NS = 50_000_000
 """A leaf that begins later than this moves the schedule, instead of cutting the next steps short to catch up."""
@@ -43,6 +48,7 @@ KINDS: dict[type[Leaf], str] = {
     Ramp: "ramp",
     Wait: "wait",
     WaitFor: "waitFor",
+    Prompt: "prompt",
 }
 """What the record calls the kinds of leaves: the words of the recipe."""
 
@@ -75,7 +81,12 @@ def start(turn: Turn, given: RunGiven) -> None:
 def tick(turn: Turn) -> None:
     """Time has passed."""
     run = turn.run
-    if run.hold is not None and turn.at_ns >= hold.deadline_ns(_max_hold_ns(turn), run.hold):
+    is_bounded = not isinstance(run.phase, Prompting)
+    if (
+        run.hold is not None
+        and is_bounded
+        and turn.at_ns >= hold.deadline_ns(_max_hold_ns(turn), run.hold)
+    ):
         message = f"held for longer than maxHold: {run.hold.message}"
         _apply(turn, Fatal(outcome=RunOutcome.HOLD_TIMEOUT, message=message))
         return
@@ -104,17 +115,43 @@ def scanned(turn: Turn, scan: Scan) -> None:
         _apply(turn, _guarded(turn, lambda: _scanned(turn, scan)))
 
 
+def action_asked(turn: Turn, given: ActionAsked) -> None:
+    """Somebody wants something else of the run."""
+    if demand.take(turn, given):
+        _apply(turn, _guarded(turn, lambda: _as_asked(turn)))
+
+
+def confirm_asked(turn: Turn, given: ConfirmAsked) -> None:
+    """Somebody answers a prompt.
+
+    Raises:
+        RefusedError: no such prompt waits.
+    """
+    _apply(turn, prompting.confirm(turn, given))
+
+
 def unblocked(turn: Turn) -> None:
     """An obstacle may be gone: a run that it holds between two steps goes on."""
     run = turn.run
-    # A step that holds the run by itself knows when it goes on.
-    if run.hold is not None and run.phase is None and obstacle.found(turn.state) is None:
+    # A step that holds the run by itself knows when it goes on, and who has paused it says so.
+    is_ours = run.hold is not None and run.phase is None and not hold.is_paused(run)
+    if is_ours and obstacle.found(turn.state) is None:
         hold.end(turn)
         _apply(turn, _advance(turn))
 
 
+def _as_asked(turn: Turn) -> Verdict | None:
+    run = turn.run
+    if hold.is_paused(run) and run.asked.action is not RunAction.PAUSE:
+        pausing.resume(turn)
+        if run.phase is None:
+            return _advance(turn)
+    # What only waits for the plant need not wait for it before a stop.
+    return _ticked(turn)
+
+
 def _ticked(turn: Turn) -> Verdict | None:
-    match turn.run.phase:
+    match None if hold.is_paused(turn.run) else turn.run.phase:
         case Pulsing() as phase:
             pulse.tick(turn, phase)
             return None
@@ -122,12 +159,20 @@ def _ticked(turn: Turn) -> Verdict | None:
             return purge.tick(turn, phase)
         case Ramping() as phase:
             return ramp.tick(turn, phase)
-        case Waiting() as phase:
-            return waiting.tick_wait(turn, phase)
-        case Watching() as phase:
-            return waiting.tick_watch(turn, phase)
+        case Waiting() | Watching() | Prompting() as phase:
+            return _waited(turn, phase)
         case Setting() | Settling() | None:
             return None
+
+
+def _waited(turn: Turn, phase: Waiting | Watching | Prompting) -> Verdict | None:
+    match phase:
+        case Waiting():
+            return waiting.tick_wait(turn, phase)
+        case Watching():
+            return waiting.tick_watch(turn, phase)
+        case Prompting():
+            return prompting.tick(turn, phase)
 
 
 def _answered(turn: Turn, given: Answered) -> Verdict | None:
@@ -140,7 +185,7 @@ def _answered(turn: Turn, given: Answered) -> Verdict | None:
             return setpoint.answered(turn, phase, given)
         case Ramping() as phase:
             return ramp.answered(turn, phase, given)
-        case Waiting() | Watching() | Settling() | None:
+        case Waiting() | Watching() | Prompting() | Settling() | None:
             return None
 
 
@@ -148,7 +193,7 @@ def _scanned(turn: Turn, scan: Scan) -> Verdict | None:
     match turn.run.phase:
         case Purging() as phase:
             return purge.scanned(turn, phase, scan)
-        case Watching() as phase:
+        case Watching() as phase if not hold.is_paused(turn.run):
             return waiting.scanned(turn, phase, scan)
         case Settling():
             _finish_if_settled(turn)
@@ -180,6 +225,8 @@ def _apply(turn: Turn, verdict: Verdict | None) -> None:
             case Fatal(outcome=outcome, message=message):
                 ending.abort(turn, outcome, message)
                 verdict = None
+    if turn.state.run is not None and turn.state.ending is None:
+        pausing.begin_if_due(turn)
 
 
 def _next(turn: Turn, done: Done) -> Verdict | None:
@@ -235,9 +282,10 @@ def _advance(turn: Turn) -> Verdict | None:
     """Begin the leaf that is next, or end the run."""
     run = turn.run
     index, counters = counter.seek(run.program, run.index, run.counters)
-    if index == run.program.cleanup and not run.in_cleanup:
+    if not run.in_cleanup and (index == run.program.cleanup or demand.is_stopping(run)):
+        turn.change_run(stopped=index != run.program.cleanup)
         _begin_cleanup(turn)
-        index, counters = counter.seek(run.program, index, ())
+        index, counters = counter.seek(run.program, run.program.cleanup, ())
     turn.change_run(index=index, counters=counters)
     leaf = counter.leaf_at(run.program, index)
     if leaf is None:
@@ -247,6 +295,8 @@ def _advance(turn: Turn) -> Verdict | None:
     in_the_way = obstacle.found(turn.state)
     if in_the_way is not None:
         hold.start(turn, in_the_way.reason, in_the_way.message)
+        return None
+    if pausing.begin_if_due(turn):
         return None
     return _begin(turn, leaf)
 
@@ -286,14 +336,20 @@ def _began(turn: Turn, leaf: Leaf) -> Verdict | None:
             waiting.begin_wait(turn, leaf)
         case WaitFor():
             waiting.begin_watch(turn, leaf, turn.run.conditions[turn.run.index])
+        case Prompt():
+            prompting.begin(turn, leaf)
     return None
 
 
 def _begin_cleanup(turn: Turn) -> None:
     run = turn.run
     turn.change_run(in_cleanup=True, index=run.program.cleanup, counters=())
-    reason = "CleaningUp" if not run.failure else "StepFailed"
-    turn.move(Cause.COMPLETE, reason, run.failure or "the steps are done; cleaning up")
+    reason, message = "CleaningUp", "the steps are done; cleaning up"
+    if run.failure:
+        reason, message = "StepFailed", run.failure
+    elif run.stopped:
+        reason, message = "Stopping", demand.stopped(run)
+    turn.move(Cause.COMPLETE, reason, message)
 
 
 def _finish_if_settled(turn: Turn) -> None:
@@ -301,10 +357,15 @@ def _finish_if_settled(turn: Turn) -> None:
     run = turn.run
     if run.readbacks:
         return
-    outcome = RunOutcome.STEP_FAILED if run.failure else RunOutcome.COMPLETED
-    message = run.failure or f"all {run.leaves_done} steps are done"
-    ending.end_run(turn, Ending(outcome=outcome, message=message, by=""))
-    turn.move(Cause.DONE, "Ready", message)
+    end = Ending(
+        outcome=RunOutcome.COMPLETED, message=f"all {run.leaves_done} steps are done", by=""
+    )
+    if run.failure:
+        end = Ending(outcome=RunOutcome.STEP_FAILED, message=run.failure, by="")
+    elif run.stopped:
+        end = Ending(outcome=RunOutcome.STOPPED, message=demand.stopped(run), by=run.asked.by)
+    ending.end_run(turn, end)
+    turn.move(Cause.DONE, "Ready", end.message)
 
 
 def _max_hold_ns(turn: Turn) -> int:

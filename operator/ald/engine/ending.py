@@ -12,12 +12,19 @@ LATCHING = frozenset({RunOutcome.SAFETY_VIOLATION, RunOutcome.VALVE_MISMATCH})
 """After these somebody has to look at the machine and clear it before the next run."""
 
 
-def abort(turn: Turn, outcome: RunOutcome, message: str, by: str = "") -> None:
-    """Write the safe state now; the run is on record as ended once that is settled, or at once without a connection."""
+def abort(
+    turn: Turn, outcome: RunOutcome, message: str, *, by: str = "", latch: bool = False
+) -> None:
+    """Write the safe state now; the run is on record as ended once that is settled, or at once without a connection.
+
+    `latch`: the machine stays Aborted until somebody clears it, also where the run is being ended already.
+    """
     if turn.state.ending is not None:
+        if latch:
+            safing.latch(turn)
         return
     turn.change(ending=Ending(outcome=outcome, message=message, by=by))
-    is_latched = outcome in LATCHING
+    is_latched = latch or outcome in LATCHING
     safing.begin(turn, message, full=True, latch=is_latched)
     turn.move(Cause.ABORT, outcome.value, message)
     if not turn.state.connected:
@@ -25,12 +32,14 @@ def abort(turn: Turn, outcome: RunOutcome, message: str, by: str = "") -> None:
     settle_empty(turn)
 
 
-def safe_without_run(turn: Turn, reason: str, message: str) -> None:
-    """Write the whole safe state although no run is on."""
+def safe_without_run(turn: Turn, reason: str, message: str, *, latch: bool = False) -> None:
+    """Write the whole safe state although no run is on; `latch` as in `abort`."""
     known = turn.state.safing
     # Who asks again and again must not keep the last outputs from being reached.
     if known is None or not known.full or known.overdue:
-        safing.begin(turn, message, full=True)
+        safing.begin(turn, message, full=True, latch=latch)
+    elif latch:
+        safing.latch(turn)
     if turn.is_in(MachineState.IDLE, MachineState.STOPPED):
         turn.move(Cause.ABORT, reason, message)
     settle_empty(turn)

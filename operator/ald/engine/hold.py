@@ -1,16 +1,26 @@
 """A run that stands still for a reason, and goes on when the reason is gone."""
 
-from ald.engine.state import Hold
+from ald.engine.state import Hold, Run
 from ald.engine.transitions import Cause
 from ald.engine.turn import Turn
 from ald.records.event import HoldEnded, HoldStarted
 
+PAUSED = "Paused"
+"""The reason of a hold that somebody asked for, and ends by asking."""
 
-def start(turn: Turn, reason: str, message: str) -> None:
+
+def is_paused(run: Run) -> bool:
+    """Tell whether time stands still for the present step."""
+    return run.hold is not None and run.hold.reason == PAUSED
+
+
+def start(turn: Turn, reason: str, message: str, longest_ns: int | None = None) -> None:
     """Hold the run; nothing happens when it is held already."""
     if turn.run.hold is not None:
         return
-    turn.change_run(hold=Hold(reason=reason, message=message, since_ns=turn.at_ns))
+    turn.change_run(
+        hold=Hold(reason=reason, message=message, since_ns=turn.at_ns, longest_ns=longest_ns)
+    )
     turn.journal(
         HoldStarted(
             at_ns=turn.at_ns,
@@ -36,4 +46,4 @@ def end(turn: Turn) -> None:
 
 def deadline_ns(turn_max_hold_ns: int, held: Hold) -> int:
     """Return when the hold has lasted too long."""
-    return held.since_ns + turn_max_hold_ns
+    return held.since_ns + (turn_max_hold_ns if held.longest_ns is None else held.longest_ns)

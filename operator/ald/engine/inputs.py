@@ -6,7 +6,7 @@ from ald.engine.state import LastRun
 from ald.plant.model import Plant
 from ald.records.event import PulseTiming, RunIdentity, RunOutcome
 from ald.records.scan import Scan
-from ald.wire import RunOrder
+from ald.wire import RunAction, RunOrder
 
 
 class OpenPulse(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +25,8 @@ class OpenPulse(msgspec.Struct, frozen=True, kw_only=True):
 class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run as durable state remembers it: the last leaf that began, and what was counted up to then.
 
-    `valves` are those that any of its pulses opens, where `pulse` may be out of date.
+    `valves` are those that any of its pulses opens, where `pulse` may be out of date. `latch`: it was being ended by what
+    somebody has to clear.
     """
 
     run: RunIdentity
@@ -41,6 +42,7 @@ class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     pulses: int
     worst_error_ns: int
     timing: PulseTiming = PulseTiming()
+    latch: bool = False
     pulse: OpenPulse | None = None
     valves: tuple[str, ...] = ()
 
@@ -99,8 +101,32 @@ class AbortAsked(_Input, frozen=True, kw_only=True):
     outcome: RunOutcome = RunOutcome.ABORTED
 
 
+class ActionAsked(_Input, frozen=True, kw_only=True):
+    """The run with this uid is to do this from now on."""
+
+    uid: str
+    action: RunAction
+    by: str
+    reason: str
+
+
 class ClearAsked(_Input, frozen=True, kw_only=True):
     """Somebody looked at the machine and wants it out of Aborted."""
+
+    by: str
+    comment: str
+
+
+class ConfirmAsked(_Input, frozen=True, kw_only=True):
+    """Somebody answers the prompt of this id."""
+
+    target: str
+    by: str
+    comment: str
+
+
+class SafeStateAsked(_Input, frozen=True, kw_only=True):
+    """Somebody wants the machine safe, and looked at before it does anything again."""
 
     by: str
     comment: str
@@ -174,7 +200,10 @@ Input = (
     | PlantGiven
     | RunGiven
     | AbortAsked
+    | ActionAsked
     | ClearAsked
+    | SafeStateAsked
+    | ConfirmAsked
     | ShutdownAsked
     | LinkUp
     | LinkDown

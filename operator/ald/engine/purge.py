@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec.structs import replace
 
-from ald.engine import hold, reading, safety, setpoint, writing
+from ald.engine import demand, hold, reading, safety, setpoint, writing
 from ald.engine.effects import Lane
 from ald.engine.inputs import Answered
 from ald.engine.layout import same_value, target_of
@@ -86,7 +86,8 @@ def tick(turn: Turn, phase: Purging) -> Verdict | None:
     if phase.write is not None or turn.at_ns < phase.end_ns:
         return None
     short = list(_short(turn.state, phase, turn.at_ns))
-    if not short:
+    if not short or demand.is_stopping(turn.run):
+        # No step follows on a stopped run, and the first opening of its cleanup is judged like any other.
         hold.end(turn)
         return _finish(turn, phase)
     phase = replace(phase, extended=True)
@@ -117,9 +118,24 @@ def answered(turn: Turn, phase: Purging, answer: Answered) -> Verdict | None:
     return tick(turn, _phase(turn))
 
 
+def suspend(turn: Turn, phase: Purging) -> None:
+    """The run pauses: the gas keeps flowing, and without a feedback nothing of that counts."""
+    if not _is_measured(turn, phase):
+        _recount(turn, phase, since_ns=None)
+
+
+def go_on(turn: Turn, phase: Purging) -> None:
+    """The run goes on after a pause."""
+    if not _is_measured(turn, phase):
+        _recount(turn, phase, since_ns=turn.at_ns)
+
+
 def scanned(turn: Turn, phase: Purging, scan: Scan) -> Verdict | None:
-    """Count the time since the last scan, as far as the flow was good."""
+    """Count the time since the last scan, as far as the flow was good; in a pause only what is measured."""
     if phase.flowing_ns is None or phase.restoring:
+        return None
+    is_paused = hold.is_paused(turn.run)
+    if is_paused and not _is_measured(turn, phase):
         return None
     # The flow was read some time after the scan began: what lies before its beginning is certain.
     at_ns = max(scan.started_ns, phase.flowing_ns)
@@ -133,7 +149,21 @@ def scanned(turn: Turn, phase: Purging, scan: Scan) -> Verdict | None:
         for group in _served(turn.state, phase.leaf)
     }
     turn.change(exposures={**turn.state.exposures, **updated})
-    return tick(turn, phase)
+    return None if is_paused else tick(turn, phase)
+
+
+def _is_measured(turn: Turn, phase: Purging) -> bool:
+    return turn.layout.gases[phase.leaf.gas].feedback is not None
+
+
+def _recount(turn: Turn, phase: Purging, since_ns: int | None) -> None:
+    """Keep what counts up to now, and count on from `since_ns`."""
+    updated = {}
+    for group in _served(turn.state, phase.leaf):
+        exposure = _exposure(turn.state, group)
+        counted_ns = _counted_ns(turn.state, phase, exposure, turn.at_ns)
+        updated[group.name] = replace(exposure, counted_ns=counted_ns, since_ns=since_ns)
+    turn.change(exposures={**turn.state.exposures, **updated})
 
 
 def _flowing(turn: Turn, phase: Purging) -> None:

@@ -54,6 +54,11 @@ def begin(turn: Turn, reason: str, *, full: bool, latch: bool = False) -> None:
         attempt(turn)
 
 
+def latch(turn: Turn) -> None:
+    """Whatever comes of the safe state on its way, somebody has to clear the machine."""
+    turn.change(safing=replace(_safing(turn), latch=True))
+
+
 def attempt(turn: Turn) -> None:
     """Write all of it from the beginning."""
     safing = _safing(turn)

@@ -9,12 +9,13 @@ from ald.engine.inputs import (
     LinkDown,
     OpenRun,
     PlantGiven,
+    SafeStateAsked,
     ShutdownAsked,
     Started,
 )
 from ald.engine.layout import layout_of
 from ald.engine.state import UIDS_MAX, LastRun
-from ald.engine.transitions import Cause
+from ald.engine.transitions import Answer, Cause, Request, answer
 from ald.engine.turn import Turn
 from ald.errors import RefusedError
 from ald.plant.model import Mode, Plant, digest
@@ -63,7 +64,7 @@ def started(turn: Turn, given: Started) -> None:
         _use(turn, given.plant, digest(given.plant))
     if given.open_run is not None:
         _end_open_run(turn, given.open_run)
-        safing.begin(turn, RESTARTED, full=True)
+        safing.begin(turn, RESTARTED, full=True, latch=given.open_run.latch)
         turn.move(Cause.ABORT, RunOutcome.GATEWAY_RESTARTED.value, RESTARTED)
     elif given.unsafe is not None and (given.plant is None or _controls(turn)):
         safing.begin(turn, LEFT_UNSAFE, full=True, latch=given.unsafe.latch)
@@ -140,11 +141,29 @@ def link_down(turn: Turn, given: LinkDown) -> None:
 def abort_asked(turn: Turn, given: AbortAsked) -> None:
     """End the run that is meant. Without a uid it is a software stop: safe state whether or not a run is on."""
     run = turn.state.run
-    if run is not None and given.uid in ("", run.identity.uid):
+    is_meant = run is not None and given.uid in ("", run.identity.uid)
+    if is_meant and answer(turn.state.machine, Request.ABORT) is Answer.OBEY:
         message = given.reason or "aborted on request"
         ending.abort(turn, given.outcome, message, by=given.by)
     elif run is None and not given.uid and _controls(turn):
         ending.safe_without_run(turn, "StopAsked", given.reason or "safe state on request")
+
+
+def safe_state_asked(turn: Turn, given: SafeStateAsked) -> None:
+    """Write the whole safe state in whatever state the machine is, end a run by it, and stay Aborted until cleared.
+
+    Raises:
+        RefusedError: nothing may be written.
+    """
+    if not _controls(turn):
+        raise RefusedError(
+            "NotControlled", "without a configuration, or in mode Observe, nothing is written"
+        )
+    message = f"safe state asked for by {given.by}: {given.comment or 'no comment'}"
+    if turn.state.run is not None:
+        ending.abort(turn, RunOutcome.ABORTED, message, by=given.by, latch=True)
+    else:
+        ending.safe_without_run(turn, "SafeStateAsked", message, latch=True)
 
 
 def clear_asked(turn: Turn, given: ClearAsked) -> None:
@@ -153,7 +172,7 @@ def clear_asked(turn: Turn, given: ClearAsked) -> None:
     Raises:
         RefusedError: the machine is not Aborted.
     """
-    if not turn.is_in(MachineState.ABORTED):
+    if answer(turn.state.machine, Request.CLEAR) is Answer.REFUSE:
         raise RefusedError(
             "NotAborted", f"only Aborted is cleared; the machine is {turn.state.machine.value}"
         )

@@ -8,9 +8,10 @@ from ald.engine.effects import Target
 from ald.engine.layout import Layout
 from ald.engine.widths import Widths
 from ald.program.condition import Condition
-from ald.program.model import Leaf, Program, Pulse, Purge, Ramp, Set, Wait, WaitFor
+from ald.program.model import Leaf, Program, Prompt, Pulse, Purge, Ramp, Set, Wait, WaitFor
 from ald.records.event import MachineState, PulseTiming, RunIdentity, RunOutcome, WriteOutcome
 from ald.records.scan import Scan
+from ald.wire import RunAction
 
 UIDS_MAX = 256
 """Uids of started runs that a session remembers; the front's journal remembers all."""
@@ -130,11 +131,19 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
     seen_ns: int = 0
 
 
+class Prompting(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt leaf: waits for somebody to confirm `prompt_id`."""
+
+    leaf: Prompt
+    prompt_id: str
+    deadline_ns: int
+
+
 class Settling(msgspec.Struct, frozen=True, kw_only=True):
     """No leaf: every step is done, and the last set points wait for their read-back."""
 
 
-Phase = Pulsing | Purging | Setting | Ramping | Waiting | Watching | Settling
+Phase = Pulsing | Purging | Setting | Ramping | Waiting | Watching | Prompting | Settling
 
 
 class Counter(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,11 +164,20 @@ class Readback(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the run stands still, and since when."""
+    """Why the run stands still, since when, and for how long at most where that is not the machine's maxHold."""
 
     reason: str
     message: str
     since_ns: int
+    longest_ns: int | None = None
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What people want the run to do, who said so last, and why."""
+
+    action: RunAction = RunAction.RUN
+    by: str = ""
+    reason: str = ""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,7 +186,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     index: the present instruction. counters: the loops around it, outermost first. ordinal: leaves begun. due_ns: when the
     present leaf was due on the absolute schedule. slip_ns: how much later than the shortest course the schedule lies by now.
     failure: why the first step failed, empty while none did. doubt: what a scan found wrong while a valve was open; it fails the
-    leaf once that is shut. hold: not None while the run is held.
+    leaf once that is shut. hold: not None while the run is held. asked: what it is to do. stopped: a stop has left steps out.
     """
 
     identity: RunIdentity
@@ -191,6 +209,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     failure: str = ""
     doubt: str = ""
     hold: Hold | None = None
+    asked: Asked = Asked()
+    stopped: bool = False
     readbacks: tuple[Readback, ...] = ()
 
 

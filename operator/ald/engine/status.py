@@ -1,6 +1,6 @@
 """What the driver says of itself, computed whole from the state, constant in size."""
 
-from ald.engine import counter
+from ald.engine import counter, demand, hold, prompting
 from ald.engine.state import LastRun, Run, State
 from ald.wire import DriverStatus, LinkStatus, RunProgress, ScanStatus
 
@@ -10,7 +10,7 @@ def driver_status(state: State, link: LinkStatus, scan: ScanStatus) -> DriverSta
     plant = state.layout.plant if state.layout is not None else None
     run: RunProgress | None = None
     if state.run is not None:
-        run = _active(state.run)
+        run = _active(state, state.run)
     elif state.last_run is not None:
         run = _ended(state.last_run)
     return DriverStatus(
@@ -30,8 +30,9 @@ def driver_status(state: State, link: LinkStatus, scan: ScanStatus) -> DriverSta
     )
 
 
-def _active(run: Run) -> RunProgress:
+def _active(state: State, run: Run) -> RunProgress:
     # The shortest course, and what the schedule has slipped against it so far.
+    prompt = prompting.waiting(run)
     whole_ns = run.program.estimate.minimum_ns + run.slip_ns
     return RunProgress(
         run=run.identity,
@@ -49,8 +50,24 @@ def _active(run: Run) -> RunProgress:
         timing=run.widths.timing,
         held=run.hold.message if run.hold is not None else "",
         outcome=None,
-        message="",
+        message=demand.message(run),
+        action=run.asked.action,
+        hold_reason=run.hold.reason if run.hold is not None else "",
+        held_since_wall_ns=_wall_ns(state, run.hold.since_ns) if run.hold is not None else 0,
+        held_until_wall_ns=_held_until_wall_ns(state, run),
+        prompt_id=prompt.prompt_id if prompt is not None else "",
+        prompt_message=prompt.leaf.message if prompt is not None else "",
     )
+
+
+def _held_until_wall_ns(state: State, run: Run) -> int:
+    if run.hold is None or state.layout is None:
+        return 0
+    return _wall_ns(state, hold.deadline_ns(state.layout.plant.max_hold_ns, run.hold))
+
+
+def _wall_ns(state: State, at_ns: int) -> int:
+    return at_ns + state.wall_offset_ns
 
 
 def _ended(last: LastRun) -> RunProgress:

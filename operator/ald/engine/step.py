@@ -4,15 +4,18 @@ from ald.engine import course, ending, positions, safety, safing, session
 from ald.engine.effects import Effect
 from ald.engine.inputs import (
     AbortAsked,
+    ActionAsked,
     Answered,
     ClearAsked,
     ClockStep,
+    ConfirmAsked,
     Input,
     LinkDown,
     LinkUp,
     PlantGiven,
     RecordRoom,
     RunGiven,
+    SafeStateAsked,
     Scanned,
     Sent,
     ShutdownAsked,
@@ -48,11 +51,21 @@ def step(state: State, given: Input) -> tuple[State, tuple[Effect, ...]]:
         case RecordRoom():
             turn.change(record_ok=given.ok)
             _unblocked(turn)
-        case RunGiven():
-            course.start(turn, given)
+        case RunGiven() | ActionAsked() | ConfirmAsked():
+            _request(turn, given)
         case _:
             _session(turn, given)
     return turn.state, tuple(turn.effects)
+
+
+def _request(turn: Turn, given: RunGiven | ActionAsked | ConfirmAsked) -> None:
+    match given:
+        case RunGiven():
+            course.start(turn, given)
+        case ActionAsked():
+            course.action_asked(turn, given)
+        case ConfirmAsked():
+            course.confirm_asked(turn, given)
 
 
 def _session(
@@ -63,6 +76,7 @@ def _session(
     | LinkDown
     | AbortAsked
     | ClearAsked
+    | SafeStateAsked
     | ClockStep
     | ShutdownAsked,
 ) -> None:
@@ -77,6 +91,8 @@ def _session(
             session.link_down(turn, given)
         case AbortAsked():
             session.abort_asked(turn, given)
+        case SafeStateAsked():
+            session.safe_state_asked(turn, given)
         case ClearAsked():
             session.clear_asked(turn, given)
         case ClockStep():

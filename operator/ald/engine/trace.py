@@ -25,6 +25,7 @@ def open_run(state: State) -> OpenRun | None:
         pulses=run.pulses,
         worst_error_ns=run.widths.worst_ns,
         timing=run.widths.timing,
+        latch=state.safing is not None and state.safing.latch,
         pulse=_open_pulse(run),
     )
 

@@ -1,4 +1,7 @@
-"""The machine's states and what leads from one to the next: the only table of them (PackML, OPC 30060, table 203)."""
+"""The machine's states, what leads from one to the next, and what people may ask for in each: the only tables of them.
+
+The states are PackML's (OPC 30060, table 203).
+"""
 
 import enum
 
@@ -49,6 +52,45 @@ TRANSITIONS: dict[tuple[MachineState, Cause], MachineState] = {
     (_ABORTING, Cause.LATCH): _ABORTED,
     (_ABORTED, Cause.CLEAR): _STOPPED,
 }
+
+
+class Request(enum.Enum):
+    """What may be asked of the machine, or of the run on it by its uid."""
+
+    START = "start"
+    PAUSE = "pause"
+    RUN = "run"
+    STOP = "stop"
+    ABORT = "abort"
+    SAFE_STATE = "safe-state"
+    CLEAR = "clear"
+
+
+class Answer(enum.Enum):
+    """OBEY: it is done, or so already. IGNORE: nothing is left to do about it. REFUSE: it is an error to ask."""
+
+    OBEY = "obey"
+    IGNORE = "ignore"
+    REFUSE = "refuse"
+
+
+_O, _I, _R = Answer.OBEY, Answer.IGNORE, Answer.REFUSE
+_ANSWERS = {
+    #            start pause run stop abort safe clear
+    _STOPPED: (_R, _I, _I, _I, _I, _O, _R),
+    _IDLE: (_O, _I, _I, _I, _I, _O, _R),
+    _EXECUTE: (_R, _O, _O, _O, _O, _O, _R),
+    _HELD: (_R, _O, _O, _O, _O, _O, _R),
+    # Too late to leave a step out or to stand still, but noted.
+    _COMPLETING: (_R, _O, _O, _O, _O, _O, _R),
+    _ABORTING: (_R, _I, _I, _I, _I, _O, _R),
+    _ABORTED: (_R, _I, _I, _I, _I, _O, _O),
+}
+
+
+def answer(state: MachineState, request: Request) -> Answer:
+    """Return what a request comes to in `state`; one that is obeyed may still be refused for another reason."""
+    return _ANSWERS[state][tuple(Request).index(request)]
 
 
 def next_state(state: MachineState, cause: Cause) -> MachineState | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ald.engine import counter, hold, pulse, purge, ramp
-from ald.engine.state import Pulsing, Purging, Ramping, Run, State, Waiting, Watching
+from ald.engine.state import Prompting, Pulsing, Purging, Ramping, Run, State, Waiting, Watching
 from ald.program.model import Pulse
 
 
@@ -18,7 +18,7 @@ def edge_ns(state: State) -> int | None:
     It is the closing edge while a valve is open, and the end of a step that a pulse follows.
     """
     run = state.run
-    if run is None or state.ending is not None:
+    if run is None or state.ending is not None or hold.is_paused(run):
         return None
     match run.phase:
         case Pulsing() as phase:
@@ -50,7 +50,7 @@ def _times(state: State) -> Iterator[int]:
 
 
 def _phase_ns(state: State, run: Run) -> int | None:
-    match run.phase:
+    match None if hold.is_paused(run) else run.phase:
         case Pulsing() as phase:
             return pulse.wake_ns(phase)
         case Purging() as phase:
@@ -59,7 +59,7 @@ def _phase_ns(state: State, run: Run) -> int | None:
             return ramp.wake_ns(phase)
         case Waiting(end_ns=end_ns):
             return end_ns
-        case Watching(deadline_ns=deadline_ns):
+        case Watching(deadline_ns=deadline_ns) | Prompting(deadline_ns=deadline_ns):
             return deadline_ns
         case _:
             return None

@@ -13,6 +13,7 @@ from ald.program.model import (
     Instruction,
     Leaf,
     Loop,
+    Prompt,
     Pulse,
     Purge,
     Ramp,
@@ -33,7 +34,7 @@ def estimate(instructions: Sequence[Instruction], plant: Plant) -> Estimate:
     """Return what the program does when every step runs once its turn comes, the cleanup included.
 
     A `ramp` lasts from 0 to the time for the farther end of the parameter's range, a `waitFor` from how long its condition has
-    to be stable to its timeout; everything else lasts as long as it says, a `set` no time.
+    to be stable to its timeout, a `prompt` from 0 to its timeout; everything else lasts as long as it says, a `set` no time.
     """
     set_by = targets(plant)
     leaves = minimum_ns = maximum_ns = 0
@@ -80,6 +81,8 @@ def leaf_duration_ns(leaf: Leaf, set_by: Targets) -> tuple[int, int]:
             return 0, _ramp_ns_max(leaf, set_by)
         case WaitFor():
             return leaf.stable_ns, leaf.timeout_ns
+        case Prompt():
+            return 0, leaf.timeout_ns
         case _:
             assert_never(leaf)
 

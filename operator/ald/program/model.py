@@ -82,6 +82,15 @@ class WaitFor(msgspec.Struct, frozen=True, kw_only=True, tag="waitFor"):
     timeout_ns: int
 
 
+class Prompt(msgspec.Struct, frozen=True, kw_only=True, tag="prompt"):
+    """Hold until somebody confirms; after `timeout_ns` the step fails."""
+
+    path: str
+    name: str
+    message: str
+    timeout_ns: int
+
+
 class Loop(msgspec.Struct, frozen=True, kw_only=True, tag="loop"):
     """Run what follows, up to the `EndLoop` at index `end`, `count` times; `depth` counts from 0."""
 
@@ -98,8 +107,8 @@ class EndLoop(msgspec.Struct, frozen=True, kw_only=True, tag="endLoop"):
     begin: int
 
 
-Leaf = Pulse | Purge | Set | Ramp | Wait | WaitFor
-Instruction = Pulse | Purge | Set | Ramp | Wait | WaitFor | Loop | EndLoop
+Leaf = Pulse | Purge | Set | Ramp | Wait | WaitFor | Prompt
+Instruction = Pulse | Purge | Set | Ramp | Wait | WaitFor | Prompt | Loop | EndLoop
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from ald.program.model import (
     Leaf,
     Loop,
     Program,
+    Prompt,
     Pulse,
     Purge,
     Ramp,
@@ -36,7 +37,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: with its loops, `deposit/tma`.
-        kind: the word of the recipe: set, ramp, waitFor, purge, wait, valve, loop.
+        kind: the word of the recipe: set, ramp, waitFor, purge, wait, valve, prompt, loop.
         detail: what it does, in plain words and with resolved quantities.
         count: how often it runs, the loops around it multiplied out.
         duration: of one execution, `40ms`, or `10s..30m`; of a loop all its iterations.
@@ -130,12 +131,19 @@ def _words(leaf: Leaf, known: Targets) -> tuple[str, str]:
             return "ramp", f"{target} to {_quantity(leaf.to, target, known)} at {per_minute}/min"
         case Wait():
             return "wait", format_duration(leaf.duration_ns)
-        case WaitFor():
-            stable = f" for {format_duration(leaf.stable_ns)}" if leaf.stable_ns else ""
-            rest = f"{stable}, at most {format_duration(leaf.timeout_ns)}"
-            return "waitFor", _cut(leaf.condition, DETAIL_LENGTH_MAX - len(rest)) + rest
+        case WaitFor() | Prompt():
+            return _awaited(leaf)
         case _:
             assert_never(leaf)
+
+
+def _awaited(leaf: WaitFor | Prompt) -> tuple[str, str]:
+    rest = f", at most {format_duration(leaf.timeout_ns)}"
+    if isinstance(leaf, Prompt):
+        return "prompt", _cut(leaf.message, DETAIL_LENGTH_MAX - len(rest)) + rest
+    stable = f" for {format_duration(leaf.stable_ns)}" if leaf.stable_ns else ""
+    rest = stable + rest
+    return "waitFor", _cut(leaf.condition, DETAIL_LENGTH_MAX - len(rest)) + rest
 
 
 def _quantity(value: float, target: str, known: Targets) -> str:

@@ -17,6 +17,7 @@ class RunOutcome(enum.Enum):
 
     COMPLETED = "Completed"
     ABORTED = "Aborted"
+    STOPPED = "Stopped"
     STEP_FAILED = "StepFailed"
     GATEWAY_RESTARTED = "GatewayRestarted"
     LINK_LOST = "LinkLost"
@@ -183,6 +184,17 @@ class HoldEnded(_Event, frozen=True, kw_only=True, tag="hold-ended"):
     run: str
 
 
+class PromptConfirmed(_Event, frozen=True, kw_only=True, tag="prompt-confirmed"):
+    """Somebody has answered the prompt of the step with this ordinal."""
+
+    run: str
+    ordinal: int
+    prompt: str
+    message: str
+    by: str
+    comment: str
+
+
 class SafeStateReached(_Event, frozen=True, kw_only=True, tag="safe-state"):
     """The safe state was written. `confirmed` is True only when every write of it was acknowledged."""
 
@@ -209,7 +221,7 @@ class PulseTiming(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunEnded(_Event, frozen=True, kw_only=True, tag="run-ended"):
-    """The run is over; exactly one for each RunStarted. `by` names who asked for an abort, empty otherwise."""
+    """The run is over; exactly one for each RunStarted. `by` names who asked for an abort or a stop, empty otherwise."""
 
     run: str
     outcome: RunOutcome
@@ -254,6 +266,7 @@ Event = (
     | Written
     | HoldStarted
     | HoldEnded
+    | PromptConfirmed
     | SafeStateReached
     | RunEnded
     | LinkChanged

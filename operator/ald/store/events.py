@@ -15,6 +15,7 @@ from ald.records.event import (
     HoldStarted,
     LinkChanged,
     PlantLoaded,
+    PromptConfirmed,
     PulseDone,
     PulseOpening,
     RunEnded,
@@ -33,6 +34,7 @@ from ald.store.model import utc
 STATUS = {
     RunOutcome.COMPLETED: "completed",
     RunOutcome.ABORTED: "aborted",
+    RunOutcome.STOPPED: "aborted",
     RunOutcome.SHUTDOWN: "aborted",
 }
 """Outcomes that are no failure."""
@@ -102,6 +104,7 @@ _recorded: tuple[Callable[..., object], ...] = tuple(
         SafeStateReached,
         ClockStepped,
         Cleared,
+        PromptConfirmed,
     )
 )
 

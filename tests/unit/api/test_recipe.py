@@ -12,6 +12,7 @@ BODIES: dict[str, object] = {
     "purge": {"gas": "N2", "flow": 20, "duration": "1s"},
     "wait": {"durationFrom": "pause"},
     "valve": {"valve": "tma", "open": "40ms"},
+    "prompt": {"message": "crucible in place?"},
     "loop": {"countFrom": "cycles", "steps": [{"name": "rest", "wait": {"duration": "1s"}}]},
 }
 
@@ -26,6 +27,12 @@ def test_a_wait_is_stable_at_once_unless_it_says_otherwise():
     (step,) = parse_recipe(recipe({"name": "a", "waitFor": BODIES["waitFor"]})).spec.steps
     assert step.wait_for is not None
     assert step.wait_for.stable_for == "0s"
+
+
+def test_a_prompt_waits_an_hour_unless_it_says_otherwise():
+    (step,) = parse_recipe(recipe({"name": "a", "prompt": BODIES["prompt"]})).spec.steps
+    assert step.prompt is not None
+    assert step.prompt.timeout == "1h"
 
 
 def test_a_loop_holds_steps_of_the_same_kind():

@@ -91,7 +91,7 @@ def test_an_unknown_field_deep_in_a_list_is_helped_from_its_own_list():
     ("kind", "spec", "rule"),
     [
         ("Machine", {"mode": "Control!"}, "must be 'Observe' or 'Control'"),
-        ("RecipeRun", {"action": "Stop"}, "must be 'Run' or 'Abort'"),
+        ("RecipeRun", {"action": "Go"}, "must be 'Run', 'Pause', 'Stop' or 'Abort'"),
         ("MachineAction", {"verb": "Reset"}, "must be 'Clear'"),
         ("RecipeRun", {"inputs": {"cycles": [1]}}, "must be a number, a boolean or a text"),
         ("RecipeRun", {"inputs": 3}, "must be an object with fields"),

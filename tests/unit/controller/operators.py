@@ -19,7 +19,18 @@ from ald.controller.world import World
 from ald.errors import AldError
 from ald.plant.model import Plant
 from ald.records.event import MachineState, RunOutcome
-from ald.wire import AbortOrder, ClearOrder, DriverStatus, GatewayStatus, PlantPush, RunOrder
+from ald.wire import (
+    AbortOrder,
+    ActionOrder,
+    ClearOrder,
+    ConfirmOrder,
+    DriverStatus,
+    GatewayStatus,
+    PlantPush,
+    RunAction,
+    RunOrder,
+    SafeStateOrder,
+)
 from fixtures.played_gateway import gateway_status, progress
 from unit.controller import situations as s
 
@@ -110,9 +121,25 @@ class ScriptedGateway:
         ended = msgspec.structs.replace(run, outcome=RunOutcome.ABORTED, message="aborted")
         return self.change(run=ended, state=MachineState.IDLE)
 
+    async def direct(self, uid: str, order: ActionOrder) -> GatewayStatus:
+        await self._call("direct", order.action.value)
+        assert self.driver is not None
+        run = self.driver.run
+        if run is None or run.run.uid != uid or run.action is RunAction.STOP:
+            return self.now()
+        return self.change(run=msgspec.structs.replace(run, action=order.action))
+
     async def clear(self, order: ClearOrder) -> GatewayStatus:
         await self._call("clear", order.comment)
         return self.change(state=MachineState.STOPPED)
+
+    async def confirm(self, order: ConfirmOrder) -> GatewayStatus:
+        await self._call("confirm", order.target)
+        return self.now()
+
+    async def make_safe(self, order: SafeStateOrder) -> GatewayStatus:
+        await self._call("safe-state", order.comment)
+        return self.change(state=MachineState.ABORTED)
 
     def sent(self, call: str) -> list[str]:
         return [about for name, about in self.calls if name == call]

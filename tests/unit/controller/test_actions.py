@@ -9,8 +9,8 @@ from unit.controller.operators import MACHINE_KEY, Bench
 
 
 class Case:
-    def __init__(self):
-        self.bench = Bench(s.MACHINE, s.ACTION)
+    def __init__(self, action=s.ACTION):
+        self.bench = Bench(s.MACHINE, action)
         self.bench.gateway.driver = s.idle(state=MachineState.ABORTED)
         self.link = Link(self.bench.gateway, self.bench.clock, lambda: None)
         self.actions = Actions(MACHINE_KEY, self.bench.parts, self.link)
@@ -67,3 +67,26 @@ async def test_an_operator_that_ended_while_sending_does_not_send_again():
     await other.reconcile(s.situation(s.idle(state=MachineState.ABORTED)))
     assert len(case.bench.gateway.sent("clear")) == 1
     assert case.bench.reason(s.ACTION) == "Refused"
+
+
+async def test_the_safe_state_is_asked_for_once_and_the_action_says_what_follows():
+    case = Case(s.edited(s.ACTION, "spec.verb", "SafeState"))
+    for _ in range(3):
+        await case.go()
+    assert case.bench.gateway.sent("safe-state") == [s.ACTION["spec"]["comment"]]
+    assert case.bench.gateway.sent("clear") == []
+    assert case.bench.reason(s.ACTION) == "Done"
+    driver = case.link.reach.driver
+    assert driver is not None
+    assert driver.state is MachineState.ABORTED
+
+
+async def test_a_prompt_is_confirmed_once():
+    action = s.edited(s.edited(s.ACTION, "spec.verb", "Confirm"), "spec.target", "0f8fad5b-3")
+    case = Case(action)
+    case.bench.gateway.driver = s.idle(run=s.progress_of(prompt_id="0f8fad5b-3"))
+    case.link.take(case.bench.gateway.now())
+    for _ in range(3):
+        await case.go()
+    assert case.bench.gateway.sent("confirm") == ["0f8fad5b-3"]
+    assert case.bench.reason(s.ACTION) == "Done"

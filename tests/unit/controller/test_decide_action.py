@@ -68,3 +68,24 @@ def test_only_done_is_a_success():
 def test_nothing_is_done_about_an_action_that_is_over():
     action = s.with_condition(s.ACTION, "Succeeded", "True", "Done")
     assert decide(action) == NoAction()
+
+
+@pytest.mark.parametrize("state", MachineState)
+def test_the_safe_state_may_be_asked_for_in_every_state(state):
+    action = s.edited(s.ACTION, "spec.verb", "SafeState")
+    assert isinstance(decide(action, s.situation(s.idle(state=state))), SendAction)
+
+
+def confirm(target):
+    return s.edited(s.edited(s.ACTION, "spec.verb", "Confirm"), "spec.target", target)
+
+
+def test_a_prompt_that_waits_is_confirmed_by_its_id():
+    situation = s.situation(s.idle(run=s.progress_of(prompt_id="0f8fad5b-3")))
+    assert isinstance(decide(confirm("0f8fad5b-3"), situation), SendAction)
+    other = decide(confirm("0f8fad5b-4"), situation)
+    assert isinstance(other, EndAction)
+    assert "the prompt that waits is 0f8fad5b-3" in other.status["message"]
+    none = decide(confirm("0f8fad5b-3"), s.situation())
+    assert isinstance(none, EndAction)
+    assert "no prompt waits" in none.status["message"]

@@ -20,6 +20,7 @@ from ald.controller.decide_run import (
 from ald.errors import Violation
 from ald.plant.model import Mode
 from ald.records.event import MachineState, PulseTiming, RunOutcome
+from ald.wire import RunAction
 from unit.controller import situations as s
 
 WRONG = Violation(path="spec.inputs.cycles", value="0", rule="too small", hint="take more")
@@ -192,7 +193,11 @@ def test_every_outcome_ends_the_run_with_its_word(outcome):
     succeeded = outcome is RunOutcome.COMPLETED
     assert decision.status["conditions"][0]["status"] == ("True" if succeeded else "False")
     assert decision.status["endedAt"] == "2001-09-09T01:46:40Z"
-    phases = {RunOutcome.COMPLETED: "Succeeded", RunOutcome.ABORTED: "Aborted"}
+    phases = {
+        RunOutcome.COMPLETED: "Succeeded",
+        RunOutcome.ABORTED: "Aborted",
+        RunOutcome.STOPPED: "Stopped",
+    }
     assert decision.status["phase"] == phases.get(outcome, "Failed")
 
 
@@ -235,6 +240,93 @@ def test_a_run_that_has_not_started_is_aborted_without_the_gateway(run):
     assert isinstance(decision, End)
     assert decision.reason == "Aborted"
     assert "nothing has moved" in message(decision)
+
+
+def test_a_run_that_has_not_started_is_stopped_without_the_gateway():
+    run = s.edited(s.RUN, "spec.action", "Stop")
+    decision = decide(run=run, situation=s.without_gateway())
+    assert isinstance(decision, End)
+    assert (decision.reason, decision.status["phase"]) == ("Stopped", "Stopped")
+    assert "nothing has moved" in message(decision)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "known", "told"),
+    [
+        ("Run", "Run", None),
+        ("Stop", "Run", "Stop"),
+        ("Stop", "Stop", None),
+        ("Run", "Stop", None),
+        ("Abort", "Run", None),
+        ("Abort", "Stop", None),
+        ("Pause", "Run", "Pause"),
+        ("Pause", "Pause", None),
+        ("Run", "Pause", "Run"),
+        ("Stop", "Pause", "Stop"),
+        ("Pause", "Stop", None),
+    ],
+)
+def test_the_gateway_is_told_what_a_run_shall_do_until_it_says_that_it_knows(wanted, known, told):
+    run = s.edited(TAKEN, "spec.action", wanted)
+    decision = decide(run=run, situation=active(action=RunAction(known)))
+    assert isinstance(decision, Report)
+    assert decision.tell == (RunAction(told) if told else None)
+
+
+def test_a_paused_run_says_since_when_and_how_long_it_may_be():
+    stood = active(
+        action=RunAction.PAUSE,
+        held="paused in step purge-tma",
+        hold_reason="Paused",
+        held_since_wall_ns=10**18,
+        held_until_wall_ns=10**18 + 600 * 10**9,
+    )
+    decision = decide(run=s.edited(TAKEN, "spec.action", "Pause"), situation=stood)
+    assert isinstance(decision, Report)
+    assert reason(decision) == "Paused"
+    assert decision.status["phase"] == "Held"
+    assert decision.status["held"] == {
+        "reason": "Paused",
+        "since": "2001-09-09T01:46:40Z",
+        "until": "2001-09-09T01:56:40Z",
+    }
+
+
+def test_a_prompt_that_waits_is_shown_with_its_id():
+    situation = active(held="in place?", prompt_id="0f8fad5b-3", prompt_message="in place?")
+    decision = decide(run=TAKEN, situation=situation)
+    assert isinstance(decision, Report)
+    assert decision.status["prompt"] == {"id": "0f8fad5b-3", "message": "in place?"}
+    assert reason(decision) == "Held"
+
+
+def test_a_run_paused_before_it_starts_waits_outside_the_queue():
+    run = s.edited(s.RUN, "spec.action", "Pause")
+    decision = decide(run=run, checked=s.compiled())
+    assert isinstance(decision, Report)
+    assert (reason(decision), decision.status["phase"]) == ("Paused", "Held")
+    assert "queuePosition" not in decision.status
+
+
+@pytest.mark.parametrize("inputs", [{"cycles": 7}, {"cycles": 100, "more": 1}, None])
+def test_inputs_changed_together_with_the_action_are_refused(inputs):
+    first = decide(checked=None, position=2, situation=s.situation(plant=None))
+    assert isinstance(first, Report)
+    seen = s.edited(s.RUN, "status", first.status)
+    changed = s.edited(s.edited(seen, "spec.action", "Pause"), "spec.inputs", inputs)
+    decision = decide(run=changed)
+    assert isinstance(decision, End)
+    assert decision.reason == "InvalidInput"
+    assert isinstance(decide(run=s.edited(seen, "spec.action", "Pause")), Report)
+
+
+def test_nothing_is_told_of_a_run_that_has_ended_or_is_being_deleted():
+    run = s.edited(TAKEN, "spec.action", "Stop")
+    assert isinstance(decide(run=run, situation=active(outcome=RunOutcome.COMPLETED)), End)
+    deleted = s.edited(run, "metadata.deletionTimestamp", s.NOW)
+    decision = decide(run=deleted, situation=active())
+    assert isinstance(decision, Report)
+    assert decision.tell is None
 
 
 def test_an_abort_of_a_run_that_the_gateway_has_waits_for_the_gateways_word():

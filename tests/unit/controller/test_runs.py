@@ -12,7 +12,7 @@ from ald.controller.names import Key
 from ald.controller.runs import Runs
 from ald.controller.views import Reach
 from ald.errors import PeerError, RefusedError
-from ald.records.event import RunOutcome
+from ald.records.event import MachineState, RunOutcome
 from unit.controller import situations as s
 from unit.controller.operators import MACHINE_KEY, Bench
 
@@ -276,3 +276,59 @@ async def test_runs_wait_while_nothing_is_known_of_the_gateway():
     await case.go()
     assert case.bench.reason(s.RUN) == "MachineNotReady"
     assert case.bench.gateway.sent("start") == []
+
+
+async def test_a_stop_is_told_to_the_gateway_once():
+    case = Case()
+    await case.go()
+    case.change("spec.action", "Stop")
+    for _ in range(3):
+        await case.go()
+    assert case.bench.gateway.sent("direct") == ["Stop"]
+
+
+async def test_a_stop_is_told_again_while_the_gateway_does_not_answer_and_the_status_goes_on():
+    case = Case()
+    await case.go()
+    case.bench.gateway.fail["direct"] = PeerError("gone")
+    case.change("spec.action", "Stop")
+    await case.go()
+    await case.go()
+    assert case.bench.gateway.sent("direct") == ["Stop"]
+    assert case.runs.due_ns > 0
+    assert case.read()["status"]["phase"] == "Running"
+    del case.bench.gateway.fail["direct"]
+    case.bench.clock.pass_s(60)
+    await case.go()
+    await case.go()
+    assert case.bench.gateway.sent("direct") == ["Stop", "Stop"]
+
+
+async def test_a_stop_just_before_the_order_keeps_the_run_from_starting():
+    case = Case()
+    case.bench.cluster.after["merge RecipeRun"] = lambda: case.change("spec.action", "Stop")
+    await case.go()
+    assert case.bench.gateway.sent("start") == []
+    assert case.bench.reason(s.RUN) == "Stopped"
+
+
+async def test_a_run_paused_before_it_starts_lets_the_next_one_go_first():
+    second = s.edited(s.edited(s.RUN, "metadata.name", "second"), "metadata.uid", "0" * 32)
+    case = Case(s.edited(s.RUN, "spec.action", "Pause"), second)
+    await case.go()
+    assert case.bench.gateway.sent("start") == ["second"]
+    assert case.bench.reason(s.RUN) == "Paused"
+    case.bench.gateway.change(run=None, state=MachineState.IDLE)
+    case.link.take(case.bench.gateway.now())
+    case.change("spec.action", "Run")
+    await case.go()
+    assert case.bench.gateway.sent("start") == ["second", NAME]
+
+
+async def test_a_pause_and_going_on_are_told_to_the_gateway():
+    case = Case()
+    await case.go()
+    for action in ("Pause", "Run"):
+        case.change("spec.action", action)
+        await case.go()
+    assert case.bench.gateway.sent("direct") == ["Pause", "Run"]

@@ -134,6 +134,10 @@ def wait_for(condition: str, reads: tuple[str, ...], stable_ms: float, timeout_m
     )
 
 
+def prompt(message: str = "crucible in place?", timeout_ms: float = 60_000) -> Instruction:
+    return program.Prompt(path="p", name="ask", message=message, timeout_ns=int(timeout_ms * MS))
+
+
 def loop(count: int, *body: Nested) -> list[int | Nested]:
     """A loop as a nested list, flattened by `compiled`."""
     return [count, *body]

@@ -39,6 +39,7 @@ from ald.wire import (
     PlantPush,
     StartRun,
 )
+from unit.engine import simulated_verbs
 from unit.engine.programs import (
     MS,
     PLANT,
@@ -221,12 +222,8 @@ class Simulation:
             if rng.random() < 0.2:
                 body.append(purge(300, rng.choice((15.0, 40.0))))
             steps.append(loop(rng.randrange(1, 6), *body))
-        lead = (
-            [assign(1.0, "heater.power"), flow(20.0), purge(300)]
-            if rng.random() < 0.9
-            else [purge(300)]
-        )
-        return compiled(*lead, *steps, cleanup=[flow(5.0)], plant=self.plant)
+        lead = [assign(1.0, "heater.power"), flow(20.0)] if rng.random() < 0.9 else []
+        return compiled(*lead, purge(300), *steps, cleanup=[flow(5.0)], plant=self.plant)
 
     def ask_run(self) -> None:
         uid = str(uuid.UUID(int=self.rng.getrandbits(128)))
@@ -309,6 +306,7 @@ class Simulation:
             when = self.start_ns + self.rng.randrange(QUIET_FROM_NS)
             self.at(when, self.rng.choice(rare))
             self.at(when + self.rng.randrange(S), self.ask_clear)
+        simulated_verbs.schedule(self)
         self.at(self.start_ns + QUIET_FROM_NS + S, self.ask_abort)
         self.at(self.start_ns + QUIET_FROM_NS, lambda: setattr(self, "is_full", False))
         self.at(self.start_ns + QUIET_FROM_NS + 1, self.plc.tidy_up)

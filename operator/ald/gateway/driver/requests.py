@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ald.engine.inputs import AbortAsked, ClearAsked, Input, PlantGiven, RunGiven
+from ald.engine.inputs import (
+    AbortAsked,
+    ActionAsked,
+    ClearAsked,
+    ConfirmAsked,
+    Input,
+    PlantGiven,
+    RunGiven,
+    SafeStateAsked,
+)
 from ald.errors import InvalidInputError, RefusedError
 from ald.plant.check import check_plant
 from ald.plc.plan import plan_reads
@@ -12,9 +21,12 @@ from ald.wire import (
     PROTOCOL,
     AbortRun,
     Clear,
+    Confirm,
+    DirectRun,
     DriverRequest,
     ErrorReply,
     GetStatus,
+    GoSafe,
     LinkStatus,
     LoadPlant,
     ScanStatus,
@@ -55,10 +67,26 @@ def input_of(request: DriverRequest, now_ns: int, write_spread_ns: int | None) -
             return RunGiven(at_ns=now_ns, order=order, write_spread_ns=write_spread_ns)
         case AbortRun(uid=uid, order=order):
             return AbortAsked(at_ns=now_ns, uid=uid, by=order.by, reason=order.reason)
-        case Clear(order=order):
-            return ClearAsked(at_ns=now_ns, by=order.by, comment=order.comment)
+        case DirectRun(uid=uid, order=order):
+            return ActionAsked(
+                at_ns=now_ns, uid=uid, action=order.action, by=order.by, reason=order.reason
+            )
+        case Clear() | GoSafe() | Confirm() as asked:
+            return _of_person(asked, now_ns)
         case GetStatus():
             return None
+
+
+def _of_person(asked: Clear | GoSafe | Confirm, now_ns: int) -> Input:
+    """Return what a MachineAction asks for."""
+    by, comment = asked.order.by, asked.order.comment
+    match asked:
+        case Clear():
+            return ClearAsked(at_ns=now_ns, by=by, comment=comment)
+        case GoSafe():
+            return SafeStateAsked(at_ns=now_ns, by=by, comment=comment)
+        case Confirm(order=order):
+            return ConfirmAsked(at_ns=now_ns, target=order.target, by=by, comment=comment)
 
 
 def check_usable(plant: Plant) -> None:

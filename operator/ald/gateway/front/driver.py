@@ -11,7 +11,18 @@ import msgspec
 
 from ald.errors import PeerError
 from ald.gateway import packets
-from ald.wire import AbortRun, Clear, DriverReply, DriverRequest, GetStatus, LoadPlant, StartRun
+from ald.wire import (
+    AbortRun,
+    Clear,
+    Confirm,
+    DirectRun,
+    DriverReply,
+    DriverRequest,
+    GetStatus,
+    GoSafe,
+    LoadPlant,
+    StartRun,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +30,7 @@ if TYPE_CHECKING:
 ANSWER_TIMEOUT_S = 2.0
 """A driver that is alive answers in milliseconds."""
 
-Request = LoadPlant | StartRun | AbortRun | Clear | GetStatus
+Request = LoadPlant | StartRun | AbortRun | DirectRun | Clear | GoSafe | Confirm | GetStatus
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(DriverReply)

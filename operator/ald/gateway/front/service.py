@@ -30,13 +30,19 @@ from ald.wire import (
     PROTOCOL,
     AbortOrder,
     AbortRun,
+    ActionOrder,
     Clear,
     ClearOrder,
+    Confirm,
+    ConfirmOrder,
+    DirectRun,
     ErrorReply,
     FeedCommitted,
+    GoSafe,
     LoadPlant,
     PlantPush,
     RunOrder,
+    SafeStateOrder,
     StartRun,
 )
 
@@ -84,7 +90,10 @@ class Service:
             ("PUT", "/v1/plant"): (self._put_plant, _OPERATOR),
             ("POST", "/v1/runs"): (self._post_run, _OPERATOR),
             ("POST", "/v1/runs/{uid}/abort"): (self._post_abort, _OPERATOR),
+            ("POST", "/v1/runs/{uid}/action"): (self._post_action, _OPERATOR),
             ("POST", "/v1/clear"): (self._post_clear, _OPERATOR),
+            ("POST", "/v1/confirm"): (self._post_confirm, _OPERATOR),
+            ("POST", "/v1/safe-state"): (self._post_safe_state, _OPERATOR),
             ("GET", "/v1/status"): (self._get_status, tls.ROLES | _VIEWERS),
             ("GET", "/v1/values"): (self._get_values, _VIEWERS),
             ("GET", "/v1/feed"): (self._get_feed, _LOGGER),
@@ -130,8 +139,18 @@ class Service:
         order = strict.decode(await _body(request), AbortOrder)
         return await self._order(AbortRun(uid=request.match_info["uid"], order=order))
 
+    async def _post_action(self, request: web.Request) -> web.Response:
+        order = strict.decode(await _body(request), ActionOrder)
+        return await self._order(DirectRun(uid=request.match_info["uid"], order=order))
+
     async def _post_clear(self, request: web.Request) -> web.Response:
         return await self._order(Clear(order=strict.decode(await _body(request), ClearOrder)))
+
+    async def _post_confirm(self, request: web.Request) -> web.Response:
+        return await self._order(Confirm(order=strict.decode(await _body(request), ConfirmOrder)))
+
+    async def _post_safe_state(self, request: web.Request) -> web.Response:
+        return await self._order(GoSafe(order=strict.decode(await _body(request), SafeStateOrder)))
 
     async def _get_status(self, request: web.Request) -> web.Response:
         seen, wait_s = _integer(request, "seen", -1), _wait_s(request)

@@ -15,6 +15,7 @@ from ald.program.model import (
     Instruction,
     Leaf,
     Loop,
+    Prompt,
     Pulse,
     Purge,
     Ramp,
@@ -114,6 +115,8 @@ class Steps:
             leaf = self._wait(step.wait, path, name)
         elif step.wait_for is not None:
             leaf = self._wait_for(step.wait_for, path, name)
+        elif step.prompt is not None:
+            leaf = self._prompt(step.prompt, path, name)
         return leaf
 
     def _valve(self, step: api.ValveStep, path: str, name: str) -> Pulse | None:
@@ -227,6 +230,12 @@ class Steps:
             stable_ns=stable_ns,
             timeout_ns=timeout_ns,
         )
+
+    def _prompt(self, step: api.PromptStep, path: str, name: str) -> Prompt | None:
+        timeout_ns = self._quantities.duration_ns(step.timeout, None, f"{path}.prompt.timeout")
+        if timeout_ns is None:
+            return None
+        return Prompt(path=path, name=name, message=step.message, timeout_ns=timeout_ns)
 
     def _check_condition(self, condition: Condition, path: str) -> bool:
         """Return whether every parameter exists, and can be commanded where its set point is asked for."""

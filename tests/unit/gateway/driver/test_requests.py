@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from ald.engine.inputs import AbortAsked, ClearAsked, PlantGiven, RunGiven
+from ald.engine.inputs import (
+    AbortAsked,
+    ActionAsked,
+    ClearAsked,
+    ConfirmAsked,
+    PlantGiven,
+    RunGiven,
+    SafeStateAsked,
+)
 from ald.engine.layout import layout_of
 from ald.errors import InvalidInputError, RefusedError
 from ald.gateway.driver.requests import check_usable, input_of, invalid, unwritable
@@ -28,12 +36,19 @@ from ald.wire import (
     PROTOCOL,
     AbortOrder,
     AbortRun,
+    ActionOrder,
     Clear,
     ClearOrder,
+    Confirm,
+    ConfirmOrder,
+    DirectRun,
     DriverRequest,
     GetStatus,
+    GoSafe,
     LoadPlant,
     PlantPush,
+    RunAction,
+    SafeStateOrder,
     StartRun,
 )
 from fixtures.plants import small_plant
@@ -53,7 +68,13 @@ ORDER = order(compiled(wait(1)))
         (LoadPlant(push=push(), confirmed=True), PlantGiven),
         (StartRun(order=ORDER), RunGiven),
         (AbortRun(uid="u", order=AbortOrder(reason="r", by="b")), AbortAsked),
+        (
+            DirectRun(uid="u", order=ActionOrder(action=RunAction.STOP, reason="r", by="b")),
+            ActionAsked,
+        ),
         (Clear(order=ClearOrder(by="b", comment="c")), ClearAsked),
+        (Confirm(order=ConfirmOrder(target="t", by="b", comment="c")), ConfirmAsked),
+        (GoSafe(order=SafeStateOrder(by="b", comment="c")), SafeStateAsked),
     ],
 )
 def test_each_request_becomes_one_input_at_the_time_it_came(request_, kind):

@@ -3,7 +3,7 @@ import pytest
 from ald.api.recipe import RecipeSpec
 from ald.errors import InvalidInputError
 from ald.program.compile.recipe import compile_recipe
-from ald.program.model import EndLoop, Loop, Pulse, Purge, Ramp, Set, Wait, WaitFor
+from ald.program.model import EndLoop, Loop, Prompt, Pulse, Purge, Ramp, Set, Wait, WaitFor
 from unit.program.reactors import (
     CLEAR,
     DIGEST,
@@ -67,6 +67,13 @@ def test_the_rate_of_a_ramp_is_per_second():
 def test_a_wait_step_is_a_wait():
     found = only({"name": "rest", "wait": {"duration": "1.5s"}})
     assert found == Wait(path="spec.steps[0]", name="rest", duration_ns=1500 * MS)
+
+
+def test_a_prompt_step_is_a_prompt():
+    found = only({"name": "ask", "prompt": {"message": "in place?", "timeout": "5m"}})
+    assert found == Prompt(
+        path="spec.steps[0]", name="ask", message="in place?", timeout_ns=300 * SECOND
+    )
 
 
 def test_a_wait_for_step_knows_what_it_reads():

@@ -1,0 +1,83 @@
+"""Pausing a run at a hold point: no pulse and no write is under way, so every valve that a pulse opens is shut.
+
+Gas flows and heat stay as they are. A step that only lets time pass is held in its middle, and what is left of its time is
+left afterwards; anything else is finished first. What a purge counts while it is paused is what a flow feedback has shown. The
+cleanup is not paused.
+"""
+
+from msgspec.structs import replace
+
+from ald.engine import counter, hold, purge
+from ald.engine.state import Phase, Purging, Ramping, Run, Waiting, Watching
+from ald.engine.turn import Turn
+from ald.wire import RunAction
+
+
+def begin_if_due(turn: Turn) -> bool:
+    """Hold the run where that was asked for and here is a hold point; tell whether it is paused now."""
+    run = turn.run
+    if hold.is_paused(run):
+        return True
+    if run.asked.action is not RunAction.PAUSE or run.hold is not None or not _is_hold_point(run):
+        return False
+    if isinstance(run.phase, Purging):
+        purge.suspend(turn, run.phase)
+    hold.start(turn, hold.PAUSED, _message(run))
+    return True
+
+
+def resume(turn: Turn) -> None:
+    """Let a paused run go on: the whole schedule lies later by the time that it stood still."""
+    run = turn.run
+    assert run.hold is not None, "the run is paused"
+    stood_ns = turn.at_ns - run.hold.since_ns
+    turn.change_run(
+        due_ns=run.due_ns + stood_ns,
+        slip_ns=run.slip_ns + stood_ns,
+        phase=_later(run.phase, stood_ns),
+    )
+    hold.end(turn)
+    if isinstance(turn.run.phase, Purging):
+        purge.go_on(turn, turn.run.phase)
+
+
+def _is_hold_point(run: Run) -> bool:
+    if run.in_cleanup:
+        return False
+    match run.phase:
+        case None | Waiting() | Watching():
+            return True
+        case Ramping(write=write):
+            return write is None
+        case Purging(write=write, extended=is_extended):
+            # One that is drawn out waits for its flow, and says so.
+            return write is None and not is_extended
+        case _:
+            return False
+
+
+def _later(phase: Phase | None, by_ns: int) -> Phase | None:
+    match phase:
+        case Waiting() | Purging():
+            return replace(phase, end_ns=phase.end_ns + by_ns)
+        case Watching():
+            # What was true before the pause says nothing about the time of it.
+            return replace(phase, deadline_ns=phase.deadline_ns + by_ns, since_ns=None)
+        case Ramping():
+            return replace(
+                phase,
+                began_ns=phase.began_ns + by_ns,
+                next_ns=phase.next_ns + by_ns,
+                end_ns=phase.end_ns + by_ns,
+            )
+        case _:
+            return phase
+
+
+def _message(run: Run) -> str:
+    following = counter.leaf_at(run.program, run.index)
+    where = "in" if run.phase is not None else "before"
+    return (
+        f"paused {where} step {following.name if following else 'none'} by {run.asked.by}: valves are shut, "
+        "gas flows and heat stay as they are. action: Run goes on"
+    )
