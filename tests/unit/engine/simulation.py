@@ -166,6 +166,8 @@ class Simulation:
             # A set point may have to wait behind a scan, and is to be taken back then.
             if event.step == "set" and self.rng.random() < 0.05:
                 self.at(self.now + self.rng.randrange(8 * MS), self.ask_abort)
+        elif self.rng.random() < 0.02:
+            self.hang_up()  # So that the opening write itself is what shows it.
         elif self.rng.random() < 0.05:
             ways = (self.ask_abort, self.crash, self.stop, self.hang_up)
             within_ns = self.rng.choice((MS // 10, MS, 2 * MS, 8 * MS))
