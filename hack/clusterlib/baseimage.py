@@ -3,12 +3,12 @@
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from clusterlib import choice, cli, debian, engine, nodeimage, paths
-from clusterlib.choice import Way
-from clusterlib.shell import ClusterError, run, say
-from clusterlib.steps import Step, carry_out
+from clusterlib import debian, engine, nodeimage, paths
+from clusterlib.shell import run
+from clusterlib.steps import Step, together
 
 SUITE = "trixie"  # the Debian release that the published images of these versions are made from
 
@@ -66,33 +66,39 @@ BASES = (
 )
 
 
-def main() -> int:
-    """Print a line ARGUMENT=IMAGE for each base image, after making those that have to be made."""
-    try:
-        with cli.alone():
-            names = [base.published for base in BASES]
-            if choice.choose() is Way.BUILT:
-                carry_out([*cli.engine_steps(), *map(_step, BASES)])
-                names = [base.name for base in BASES]
-    except ClusterError as error:
-        say(f"hack/base-image: {error}")
-        return 1
-    for base, name in zip(BASES, names, strict=True):
-        print(f"{base.argument}={name}")
-    return 0
+def published() -> dict[str, str]:
+    """Return the published image for each build argument."""
+    return {base.argument: base.published for base in BASES}
 
 
-def _step(base: Base) -> Step:
+def made() -> dict[str, str]:
+    """Return the image made here for each build argument."""
+    return {base.argument: base.name for base in BASES}
+
+
+def make_roots() -> None:
+    """Fetch and unpack what the images that are not there yet are made of; `step` does it as well."""
+    together(*(partial(_root, base) for base in BASES if not engine.has_image(base.name)))()
+
+
+def step() -> Step:
+    """Return the step to all base images."""
     return Step(
-        title=f"base image {base.name}",
+        title=f"base images {' and '.join(base.name for base in BASES)}",
         usually="1 min",
-        is_done=lambda: engine.has_image(base.name),
-        do=lambda: _make(base),
+        is_done=lambda: all(engine.has_image(base.name) for base in BASES),
+        do=together(*(partial(_make, base) for base in BASES)),
     )
 
 
+def _root(base: Base) -> Path:
+    return debian.make_root(base.argument.lower(), SUITE, base.packages)
+
+
 def _make(base: Base) -> None:
-    root = debian.make_root(base.argument.lower(), SUITE, base.packages)
+    if engine.has_image(base.name):
+        return
+    root = _root(base)
     finished = root.with_suffix(".finished")
     debian.remove_tree(finished)
     root.rename(finished)

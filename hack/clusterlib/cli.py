@@ -7,12 +7,12 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterator
 
-from clusterlib import choice, debian, engine, kind, nodeimage, paths, programs
+from clusterlib import baseimage, choice, debian, engine, kind, nodeimage, paths, programs
 from clusterlib.choice import Way
 from clusterlib.kind import Cluster
 from clusterlib.programs import NODE_PROGRAMS, TOOLS
 from clusterlib.shell import ClusterError, say
-from clusterlib.steps import Step, carry_out
+from clusterlib.steps import Step, carry_out, together
 
 NOT_READY = 1
 NOT_THERE = 3
@@ -91,18 +91,15 @@ def _preparation(way: Way) -> list[Step]:
     return [
         host_packages,
         _tools(),
-        Step(
-            title="the node's programs",
-            usually="4 min",
-            is_done=lambda: programs.are_built(NODE_PROGRAMS),
-            do=lambda: programs.build(NODE_PROGRAMS),
-        ),
         engine_,
         Step(
-            title="the node's Debian packages",
-            usually="1 min",
-            is_done=nodeimage.has_root,
-            do=nodeimage.make_root,
+            title="the node's programs and Debian packages",
+            usually="4 min",
+            is_done=lambda: programs.are_built(NODE_PROGRAMS) and nodeimage.has_root(),
+            # Our own images' packages as well: the network has time while the processors have none.
+            do=together(
+                lambda: programs.build(NODE_PROGRAMS), nodeimage.make_root, baseimage.make_roots
+            ),
         ),
         Step(
             title="the node's base image",
@@ -135,6 +132,22 @@ def _tools() -> Step:
         is_done=lambda: programs.are_built(TOOLS),
         do=lambda: programs.build(TOOLS),
     )
+
+
+def base_images() -> int:
+    """Print a line ARGUMENT=IMAGE for each base image, after making those that have to be made."""
+    try:
+        with alone():
+            images = baseimage.published()
+            if choice.choose() is Way.BUILT:
+                carry_out([*engine_steps(), baseimage.step()])
+                images = baseimage.made()
+    except ClusterError as error:
+        say(f"hack/base-image: {error}")
+        return 1
+    for argument, image in images.items():
+        print(f"{argument}={image}")
+    return 0
 
 
 def engine_steps() -> list[Step]:

@@ -120,7 +120,8 @@ def make_image() -> None:
         "node-image",
         *(programs.tool("kind"), "build", "node-image", "--type=file", tarball),
         *(f"--base-image={_base_name()}", f"--image={name()}"),
-        env=engine.environment(),
+        # kind unpacks 700 MB into the temporary directory and leaves them there.
+        env={**engine.environment(), "TMPDIR": str(BUILD)},
     )
     engine.remove_older(name())
     engine.remove_older(_base_name())

@@ -1,14 +1,22 @@
-"""Build the cluster's programs from Go modules, at the versions their go.mod files pin."""
+"""Build the cluster's programs from Go modules, at the versions their go.mod files pin.
+
+All that lean on Kubernetes' libraries are one module: what they share is of one version and compiled once.
+"""
 
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from clusterlib import paths
 from clusterlib.shell import ClusterError, long_run, run
 
-KUBERNETES = "kubernetes"
+SHARED = "cluster"
+"""The module of everything but kind."""
+
+COMPILER_GOGC = "400"
+"""Compilers live for seconds: collecting garbage less often takes memory (some GB in all) for a good part of their time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +38,15 @@ class Program:
 
     @property
     def key(self) -> str:
-        return paths.digest(self.package, link_flags(self.module), paths.GO_MODULES / self.module)
+        return paths.digest(
+            self.package, " ".join(flags(self.module)), paths.GO_MODULES / self.module
+        )
+
+    @property
+    def output(self) -> str:
+        """What `go build` calls it: the package's last element that is no major version."""
+        elements = self.module if self.package == "." else self.package
+        return next(e for e in reversed(elements.split("/")) if not re.fullmatch(r"v\d+", e))
 
     def is_built(self) -> bool:
         return self.path.exists() and self.stamp.exists() and self.stamp.read_text() == self.key
@@ -38,21 +54,21 @@ class Program:
 
 def _kubernetes(name: str, directory: Path) -> Program:
     package = f"k8s.io/kubernetes/cmd/{name}"
-    return Program(name=name, module=KUBERNETES, package=package, directory=directory)
+    return Program(name=name, module=SHARED, package=package, directory=directory)
 
 
 # For people and for integration tests.
 TOOLS = (
     Program(
         name="etcd",
-        module="etcd",
+        module=SHARED,
         package="go.etcd.io/etcd/server/v3",
         directory=paths.TOOLS,
     ),
     _kubernetes("kubectl", paths.TOOLS),
     _kubernetes("kube-apiserver", paths.TOOLS),
     Program(name="kind", module="kind", package="sigs.k8s.io/kind", directory=paths.TOOLS),
-    Program(name="helm", module="helm", package="helm.sh/helm/v3/cmd/helm", directory=paths.TOOLS),
+    Program(name="helm", module=SHARED, package="helm.sh/helm/v3/cmd/helm", directory=paths.TOOLS),
 )
 
 # For the inside of a node that is built here.
@@ -69,13 +85,13 @@ NODE_PROGRAMS = (
     ),
     Program(
         name="coredns",
-        module="coredns",
+        module=SHARED,
         package="github.com/coredns/coredns",
         directory=paths.NODE_BINARIES,
     ),
     Program(
         name="local-path-provisioner",
-        module="local-path-provisioner",
+        module=SHARED,
         package="github.com/rancher/local-path-provisioner",
         directory=paths.NODE_BINARIES,
     ),
@@ -89,29 +105,36 @@ def are_built(programs: tuple[Program, ...]) -> bool:
     return all(program.is_built() for program in programs)
 
 
-def build(programs: tuple[Program, ...]) -> None:
-    """Build what is missing or of other versions; each finished binary is kept.
+def build(programs: Sequence[Program]) -> None:
+    """Build what is missing or of other versions, all of a module at once: what they share is compiled once.
+
+    An interrupted build goes on from the compiler's cache.
 
     Raises:
         ClusterError: Go is missing, or a build failed.
     """
     if shutil.which("go") is None:
         raise ClusterError("go: not found. Install Go 1.24 or newer and put it on PATH")
+    missing = [program for program in programs if not program.is_built()]
+    for module in dict.fromkeys(program.module for program in missing):
+        _build_module(module, [program for program in missing if program.module == module])
+
+
+def _build_module(module: str, programs: Sequence[Program]) -> None:
+    outputs = paths.WORK / "build" / module
+    outputs.mkdir(parents=True, exist_ok=True)
+    long_run(
+        f"build-{module}",
+        *("nice", "go", "build", "-trimpath", "-mod=readonly", *flags(module), "-o", f"{outputs}/"),
+        *(program.package for program in programs),
+        cwd=paths.GO_MODULES / module,
+        env={**go_environment(), "GOGC": COMPILER_GOGC},
+    )
     for program in programs:
-        if program.is_built():
-            continue
         program.directory.mkdir(parents=True, exist_ok=True)
         program.stamp.parent.mkdir(parents=True, exist_ok=True)
         # Beside the place and renamed: a running program cannot be overwritten.
-        partial = program.path.with_suffix(".partial")
-        command = ["nice", "go", "build", "-trimpath", "-mod=readonly", "-o", str(partial)]
-        long_run(
-            f"build-{program.name}",
-            *(*command, "-ldflags", link_flags(program.module), program.package),
-            cwd=paths.GO_MODULES / program.module,
-            env=go_environment(),
-        )
-        partial.rename(program.path)
+        (outputs / program.output).rename(program.path)
         program.stamp.write_text(program.key)
 
 
@@ -156,28 +179,28 @@ def module_source(module: str, path: str) -> Path:
 
 
 def kubernetes_version() -> str:
-    return module_version(KUBERNETES, "k8s.io/kubernetes")
+    return module_version(SHARED, "k8s.io/kubernetes")
 
 
-def link_flags(module: str) -> str:
-    """Return the linker's flags; Kubernetes' programs and helm learn their versions from them."""
+def flags(module: str) -> tuple[str, ...]:
+    """Return the compiler's and linker's flags; Kubernetes' programs and helm learn their versions from them."""
+    without_debugging = "-gcflags=all=-dwarf=false"
+    if module != SHARED:
+        return (without_debugging, "-ldflags=-s -w")
     version = kubernetes_version()
     major, minor, _ = version.removeprefix("v").split(".")
     values: dict[str, str] = {}
-    if module == KUBERNETES:
-        for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
-            values[f"{package}.gitVersion"] = version
-            values[f"{package}.gitMajor"] = major
-            values[f"{package}.gitMinor"] = minor
-    elif module == "helm":
-        values["helm.sh/helm/v3/internal/version.version"] = module_version(
-            module, "helm.sh/helm/v3"
-        )
-        # What charts are checked against where no cluster is asked.
-        for package in ("helm.sh/helm/v3/pkg/chartutil", "helm.sh/helm/v3/pkg/lint/rules"):
-            values[f"{package}.k8sVersionMajor"] = major
-            values[f"{package}.k8sVersionMinor"] = minor
-    return " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in values.items())])
+    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
+        values[f"{package}.gitVersion"] = version
+        values[f"{package}.gitMajor"] = major
+        values[f"{package}.gitMinor"] = minor
+    values["helm.sh/helm/v3/internal/version.version"] = module_version(SHARED, "helm.sh/helm/v3")
+    # What charts are checked against where no cluster is asked.
+    for package in ("helm.sh/helm/v3/pkg/chartutil", "helm.sh/helm/v3/pkg/lint/rules"):
+        values[f"{package}.k8sVersionMajor"] = major
+        values[f"{package}.k8sVersionMinor"] = minor
+    settings = [f"-X {name}={value}" for name, value in values.items()]
+    return (without_debugging, " ".join(["-ldflags=-s -w", *settings]))
 
 
 def tool(name: str) -> Path:

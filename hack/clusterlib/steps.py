@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from clusterlib.shell import say
@@ -28,3 +29,18 @@ def carry_out(steps: Sequence[Step]) -> None:
         begin = time.monotonic()
         step.do()
         say(f"      done in {time.monotonic() - begin:.0f} s")
+
+
+def together(*works: Callable[[], object]) -> Callable[[], None]:
+    """Return all works as one: side by side, over when the last one is; then the first failure is raised.
+
+    For what waits for other things: one for the network, one for the processors.
+    """
+
+    def do() -> None:
+        with ThreadPoolExecutor(max_workers=max(1, len(works))) as pool:
+            begun = [pool.submit(work) for work in works]
+        for each in begun:
+            each.result()
+
+    return do

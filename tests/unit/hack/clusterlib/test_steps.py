@@ -1,8 +1,10 @@
 """A plan goes on where it stopped, and says what it does and how long that takes."""
 
+import threading
+
 import pytest
 
-from clusterlib.steps import Step, carry_out
+from clusterlib.steps import Step, carry_out, together
 
 
 class Work:
@@ -34,3 +36,21 @@ def test_a_plan_goes_on_where_it_stopped(capsys: pytest.CaptureFixture[str]):
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "step 1/2  first: done before"
     assert said[1] == "step 2/2  second, usually 1 min …"
+
+
+def test_works_side_by_side_are_all_done_before_the_failure_of_one_is_told():
+    meeting = threading.Barrier(2, timeout=10)
+    after_failure = Work(failures=0)
+
+    def fail() -> None:
+        meeting.wait()
+        raise InterruptedError
+
+    def go_on() -> None:
+        meeting.wait()
+        after_failure.do()
+
+    with pytest.raises(InterruptedError):
+        together(fail, go_on)()
+    assert after_failure.is_done
+    together()()
