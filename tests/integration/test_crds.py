@@ -65,6 +65,7 @@ def test_what_is_left_out_is_shown_with_its_default(resources):
             "sharedRegisters": False,
             "sharedBits": False,
             "cycle": "10ms",
+            "writeSpread": "2ms",
         },
         "mode": "Observe",
         "scan": {"period": "1s"},
