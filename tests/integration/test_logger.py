@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 VALUES = "SELECT count(*) FROM parameter_value_history"
 
 
-async def until(fact, *, within_s=20.0):
+async def until(fact, *, within_s=60.0):
     """Wait without blocking the played gateways' loop."""
     deadline = time.monotonic() + within_s
     while not await asyncio.to_thread(fact):
