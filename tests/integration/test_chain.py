@@ -44,12 +44,12 @@ RECIPE = {
                 "loop": {
                     "count": CYCLES,
                     "steps": [
-                        {"name": "tma", "valve": {"valve": "tma", "open": "40ms"}},
+                        {"name": "tma", "valve": {"valve": "tma", "open": "200ms"}},
                         {
                             "name": "after-tma",
                             "purge": {"gas": "N2", "flow": 20, "duration": "300ms"},
                         },
-                        {"name": "water", "valve": {"valve": "water", "open": "25ms"}},
+                        {"name": "water", "valve": {"valve": "water", "open": "150ms"}},
                         {
                             "name": "after-water",
                             "purge": {"gas": "N2", "flow": 20, "duration": "300ms"},

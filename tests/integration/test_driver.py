@@ -151,6 +151,7 @@ def test_an_abort_shuts_the_valves_within_a_second_and_the_next_run_starts(bench
     assert driver.wait_for(RunEnded, 2)[1].outcome is RunOutcome.COMPLETED
 
 
+@pytest.mark.serial
 @pytest.mark.requirement("INT-12")
 def test_killed_five_times_in_a_row_the_valves_shut_within_two_seconds_and_each_run_ends(bench):
     driver, simulator, plant = bench
@@ -340,7 +341,8 @@ def test_while_nobody_reads_the_record_a_run_holds_and_no_other_is_taken(simulat
         ),
         within_s=40,
     )
-    assert driver.drain().status().state is MachineState.IDLE
+    # A run that found room may still be on its way to its end.
+    driver.drain().reaches(MachineState.IDLE)
 
 
 def test_the_probe_says_whether_the_loop_turns(bench):

@@ -46,6 +46,7 @@ def check_nothing_missing(system: Processes, uid: str) -> None:
     assert len(opened) == 2 * CYCLES
 
 
+@pytest.mark.serial
 @pytest.mark.requirement("INT-12")
 def test_a_killed_executor_leaves_no_valve_open_five_times_in_a_row(running: Processes):
     uids = []

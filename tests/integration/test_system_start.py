@@ -15,7 +15,7 @@ from fixtures.processes import RECIPE, ROOT, Processes, is_alive, throughout, wa
 from fixtures.wait import eventually
 from fixtures.whole_record import check_whole
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 PARTS = ("database", "plc", "driver", "front", "logger")
 ALONE_S = 1.5
@@ -64,7 +64,7 @@ def test_in_every_order_all_become_ready_without_a_second_start(bare, order):
     system, start = bare
     for name in order:
         start[name]()
-        eventually(answers(system, name), within_s=20)
+        eventually(answers(system, name), within_s=60)
         throughout(lambda: system.watch() == [], for_s=ALONE_S)
     pids = [part.pid for part in system.parts]
     system.ready()
