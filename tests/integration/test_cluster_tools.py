@@ -47,7 +47,7 @@ def thing(name: str, count: int) -> str:
 
 
 def test_server_and_client_are_of_the_version_in_the_module_file(apiserver: ApiServer) -> None:
-    modules = Path(__file__).parents[2] / "hack" / "cluster.d" / "go" / "kubernetes" / "go.mod"
+    modules = Path(__file__).parents[2] / "hack" / "cluster.d" / "go" / "cluster" / "go.mod"
     version = json.loads(apiserver.kubectl("version", "-o", "json").stdout)
     assert version["clientVersion"]["gitVersion"] == version["serverVersion"]["gitVersion"]
     assert f"k8s.io/kubernetes {version['serverVersion']['gitVersion']}" in modules.read_text()

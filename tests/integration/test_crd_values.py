@@ -158,7 +158,7 @@ BAD = [
     (RUN, "spec.inputs.cycles", [1], "spec.inputs.cycles"),
     (RUN, "spec.inputs.cycles", {"a": 1}, "spec.inputs.cycles"),
     (RUN, "spec.dryRun", "yes", "spec.dryRun"),
-    (RUN, "spec.action", "Stop", "spec.action"),
+    (RUN, "spec.action", "Restart", "spec.action"),
     (ACTION, "spec.verb", "Reset", "spec.verb"),
     (ACTION, "spec.machineRef", ..., "spec.machineRef: Required value"),
     (ACTION, "spec.comment", "x" * 301, "spec.comment"),
