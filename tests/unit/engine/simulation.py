@@ -165,12 +165,14 @@ class Simulation:
             # A set point may have to wait behind a scan, and is to be taken back then.
             if event.step == "set" and self.rng.random() < 0.05:
                 self.at(self.now + self.rng.randrange(8 * MS), self.ask_abort)
+        elif self.rng.random() < 0.02:
+            self.hang_up()  # So that the opening write itself is what shows it.
         elif self.rng.random() < 0.05:
             ways = (self.ask_abort, self.crash, self.stop, self.hang_up)
             within_ns = self.rng.choice((MS // 10, MS, 2 * MS, 8 * MS))
             self.at(self.now + self.rng.randrange(within_ns), self.rng.choice(ways))
-        elif self.rng.random() < 0.02:
-            self.at(self.now + self.rng.randrange(200 * MS), self.meddle)
+        elif self.rng.random() < 0.08:
+            self.at(self.now + self.rng.randrange(60 * MS), self.meddle)
 
     def select(self, reading: list[int], writing: list[int], _: object, timeout_s: float) -> Any:
         until = self.now + int(timeout_s * 1e9)
@@ -210,7 +212,7 @@ class Simulation:
         steps = []
         for _ in range(rng.randrange(1, 5)):
             name = rng.choice(names)
-            open_ms = rng.choice((5, 20, 40, 40, 300, 1500))
+            open_ms = rng.choice((5, 20, 40, 300, 1500))
             self.widest_ns[name] = max(self.widest_ns[name], open_ms * MS)
             body = [valve(name, open_ms), purge(rng.choice((100, 250, 300)), 20.0)]
             if rng.random() < 0.3:
@@ -300,7 +302,7 @@ class Simulation:
         """Live through it; the machine must come out closed, and fit for another run."""
         rare = (
             *(self.ask_abort, self.fill, self.stop, self.crash, self.crash, self.clock_step),
-            *(self.meddle, self.usurp, self.protect, self.pause),
+            *(self.meddle, self.usurp, self.protect, self.pause, self.plc.stick),
         )
         for when in (300, 1900, 3500):
             self.at(self.start_ns + when * MS, self.ask_plant)

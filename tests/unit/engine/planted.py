@@ -1,0 +1,269 @@
+"""Bugs planted into the driver, one at a time and in memory only, and the search for the first seed that finds each.
+
+Run as a program it prints the rows of the table in docs/failures.md:
+
+    PYTHONPATH=operator:tests python -m unit.engine.planted
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+from msgspec.structs import replace
+
+from ald.engine import (
+    course,
+    obstacle,
+    positions,
+    pulse,
+    purge,
+    safety,
+    safing,
+    session,
+)
+from ald.engine.effects import Journal, Write
+from ald.engine.turn import Turn
+from ald.gateway.driver import executor
+from ald.gateway.driver.station import Station
+from ald.plc.link import Link
+from ald.records.event import PulseOpening, StepStarted, WriteOutcome
+from unit.engine.programs import MS
+from unit.engine.simulated_parts import BrokenError
+from unit.engine.simulation import play
+
+SEEDS = 1000
+"""A bug that this many seeds do not find is not found."""
+
+Plant = Callable[[], contextlib.AbstractContextManager[Any]]
+PLANTED: dict[str, Plant] = {}
+
+
+def planted(what: str) -> Callable[[Plant], Plant]:
+    """Enter a bug under the words that docs/failures.md has for it."""
+
+    def enter(plant: Plant) -> Plant:
+        PLANTED[what] = plant
+        return plant
+
+    return enter
+
+
+def wrapped(owner: Any, name: str, wrap: Callable[..., Any]) -> Any:
+    """Have `wrap(original, *arguments)` called in place of `owner.name`."""
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def call(*arguments: Any, **named: Any) -> Any:
+        return wrap(original, *arguments, **named)
+
+    return mock.patch.object(owner, name, call)
+
+
+@planted("an opening leaves its group unexposed")
+def unexposed() -> Any:
+    def begin(original: Any, turn: Turn, leaf: Any) -> None:
+        before = turn.state.exposures
+        original(turn, leaf)
+        turn.change(exposures=before)
+
+    return wrapped(pulse, "begin", begin)
+
+
+@planted("a purge counts as commanded, flowing or not")
+def believed() -> Any:
+    return mock.patch.object(purge, "_flow_good", return_value=True)
+
+
+@planted("the rules are not asked before a write")
+def unasked() -> Any:
+    return mock.patch.object(safety, "violation", return_value="")
+
+
+@planted("the link keeps what waited over a lost connection")
+def kept() -> Any:
+    def give_up(original: Any, link: Link, *arguments: Any) -> None:
+        lanes, link._lanes = link._lanes, tuple(type(lane)() for lane in link._lanes)
+        original(link, *arguments)
+        link._lanes = lanes
+
+    return wrapped(Link, "_give_up", give_up)
+
+
+@planted("the link sends again what was never answered")
+def resent() -> Any:
+    def give_up(original: Any, link: Link, *arguments: Any) -> None:
+        flying = list(link._in_flight.values())
+        original(link, *arguments)
+        for pending in flying:
+            pending.sent_ns = None
+            link._lanes[pending.lane].append(pending)
+
+    return wrapped(Link, "_give_up", give_up)
+
+
+@planted("a restart writes no whole safe state")
+def half_safe() -> Any:
+    def begin(original: Any, turn: Turn, reason: str, *, full: bool, latch: bool = False) -> None:
+        original(turn, reason, full=full and reason != session.RESTARTED, latch=latch)
+
+    return wrapped(safing, "begin", begin)
+
+
+@planted("a new connection does not go on with the safe state")
+def forgotten() -> Any:
+    @contextlib.contextmanager
+    def planting() -> Iterator[None]:
+        link_up = session.link_up
+
+        def silent(turn: Turn) -> None:
+            with mock.patch.object(safing, "attempt"):
+                link_up(turn)
+
+        with mock.patch.object(session, "link_up", silent):
+            yield
+
+    return planting()
+
+
+@planted("a kept valve stays open after a crash")
+def left_open() -> Any:
+    return mock.patch.object(session, "_maybe_open", return_value=frozenset())
+
+
+@planted("the closing edge comes 100 ms late")
+def late() -> Any:
+    def wake_ns(original: Any, phase: Any) -> int | None:
+        due_ns: int | None = original(phase)
+        return None if due_ns is None else due_ns + 100 * MS
+
+    return wrapped(pulse, "wake_ns", wake_ns)
+
+
+@planted("a closing of unknown outcome counts as done")
+def assumed() -> Any:
+    def answered(original: Any, turn: Turn, phase: Any, answer: Any) -> Any:
+        return original(turn, phase, replace(answer, ok=answer.ok or answer.unknown))
+
+    return wrapped(pulse, "_closing_answered", answered)
+
+
+@planted("an opening is not put on record")
+def unrecorded() -> Any:
+    def journal(original: Any, turn: Turn, event: Any) -> None:
+        if not isinstance(event, PulseOpening):
+            original(turn, event)
+
+    return wrapped(Turn, "journal", journal)
+
+
+@planted("a step is put on record after its first write")
+def recorded_late() -> Any:
+    def step(original: Any, state: Any, given: Any) -> Any:
+        now, effects = original(state, given)
+        begun = [e for e in effects if isinstance(e, Journal) and isinstance(e.event, StepStarted)]
+        if not begun or not any(isinstance(e, Write) for e in effects):
+            return now, effects
+        return now, tuple(e for e in effects if e not in begun)
+
+    return wrapped(executor, "step", step)
+
+
+@planted("the uids of started runs are forgotten at a restart")
+def unlearned() -> Any:
+    def started(original: Any, turn: Turn, given: Any) -> None:
+        original(turn, replace(given, started_uids=()))
+
+    return wrapped(session, "started", started)
+
+
+@planted("the safe state takes no waiting write back")
+def untaken() -> Any:
+    return mock.patch.object(Station, "cancel", return_value=None)
+
+
+@planted("a connection lost and made again between two looks is not noticed")
+def unnoticed() -> Any:
+    def link_lost(original: Any, station: Station, now_ns: int) -> Any:
+        station._connects = station._link.counters.connects
+        yield from original(station, now_ns)
+
+    return wrapped(Station, "_link_lost", link_lost)
+
+
+@planted("a safe state counts as confirmed when its first write is")
+def hasty() -> Any:
+    def answered(original: Any, turn: Turn, answer: Any) -> bool:
+        original(turn, answer)
+        return True
+
+    def confirmed(_: Any, turn: Turn) -> bool:
+        safe = turn.state.safing
+        return safe is not None and any(w.outcome is WriteOutcome.CONFIRMED for w in safe.writes)
+
+    @contextlib.contextmanager
+    def planting() -> Iterator[None]:
+        with wrapped(safing, "answered", answered), wrapped(safing, "confirmed", confirmed):
+            yield
+
+    return planting()
+
+
+@planted("a valve that somebody else moved goes unnoticed")
+def unseen() -> Any:
+    return mock.patch.object(positions, "mismatch", return_value="")
+
+
+@planted("a run goes on although the PLC refuses the heartbeat")
+def unwatched() -> Any:
+    def found(original: Any, state: Any) -> Any:
+        return original(replace(state, watchdog_ok=True))
+
+    return wrapped(obstacle, "found", found)
+
+
+@planted("a run goes on beside another master")
+def shared() -> Any:
+    def found(original: Any, state: Any) -> Any:
+        return original(replace(state, is_foreign=False))
+
+    return wrapped(obstacle, "found", found)
+
+
+@planted("a refused opening counts as a pulse")
+def uncounted() -> Any:
+    def ended(original: Any, turn: Turn, error: str) -> None:
+        original(turn, error)
+        turn.change_run(pulses=turn.run.pulses + bool(error))
+
+    return wrapped(course, "_leaf_ended", ended)
+
+
+def finds(what: str, seed: int) -> bool:
+    """Tell whether this seed finds that bug."""
+    with PLANTED[what]():
+        try:
+            play(seed)
+        except BrokenError:
+            return True
+        except AssertionError:
+            # The driver's own checks found it.
+            return True
+    return False
+
+
+def first_seed(what: str, seeds: int = SEEDS) -> int | None:
+    """Return the first seed that finds the bug, None for none of so many."""
+    return next((seed for seed in range(seeds) if finds(what, seed)), None)
+
+
+def main() -> None:
+    for what in PLANTED:
+        print(f"| {what} | {first_seed(what)} |", flush=True)  # noqa: T201 -- a table for the docs
+
+
+if __name__ == "__main__":
+    main()
