@@ -17,6 +17,8 @@ VALVES = {v.coil: v for v in PLANT.valves}
 GROUP = {v.coil for v in PLANT.valves if v.name in PLANT.groups[0].valves}
 assert PLANT.heartbeat is not None
 BEAT = PLANT.heartbeat.address
+STUCK_NS = 1 * S
+"""Scans show within this time that nothing flows, and what they showed before is trusted no more."""
 ROBBED_NS = 700 * MS
 """A valve shut by the PLC for this long in mid-pulse is seen by a scan."""
 
@@ -34,6 +36,9 @@ class Plc:
         self.purged_ns = 0
         self.purging_since: int | None = None
         self.beat_ns = 0
+        # Since when the flow controller lets nothing through, and when a valve of the group was last open.
+        self.stuck_ns: int | None = None
+        self.closed_ns = 0
         # Valves that somebody else has opened, and those that somebody else has shut in mid-pulse, each with when.
         self.strange_ns: dict[int, int] = {}
         self.robbed_ns: dict[int, int] = {}
@@ -47,7 +52,8 @@ class Plc:
         if function in (3, 4):
             # The feedback of the flow follows its set point at once.
             shift = 0 if function == 3 else 1000
-            self.words[1010], self.words[1011] = self.words[10], self.words[11]
+            flow = (0, 0) if self.stuck_ns is not None else (self.words[10], self.words[11])
+            self.words[1010], self.words[1011] = flow
             words = [self.words[address + i + shift] for i in range(count)]
             return struct.pack(f">BB{count}H", function, 2 * count, *words)
         if function == 5:
@@ -96,8 +102,14 @@ class Plc:
             del self.opened_ns[coil]
             self.robbed_ns[coil] = self.sim.now
 
+    def stick(self) -> None:
+        """The flow controller lets nothing through, whatever it is told."""
+        if not self.sim.is_calm:
+            self.stuck_ns = self.sim.now
+
     def tidy_up(self) -> None:
-        """Whoever opened valves by hand shuts them."""
+        """Whoever opened valves by hand shuts them, and the gas flows again."""
+        self.stuck_ns = None
         for coil in list(self.strange_ns):
             self.meddle(coil)
 
@@ -105,8 +117,9 @@ class Plc:
         was = self.coils.get(coil, False)
         self.coils[coil] = is_open
         robbed_ns = self.robbed_ns.pop(coil, self.sim.now)
-        if self.sim.troubled_ns < robbed_ns <= self.sim.now - ROBBED_NS:
-            self.sim.rules.robbed_pulse()
+        calm_ns = max(self.sim.troubled_ns, self.sim.rules.connected_ns)
+        is_long = calm_ns < robbed_ns <= self.sim.now - ROBBED_NS
+        self.sim.require(not is_long, f"coil {coil} was shut in mid-pulse, and the pulse went on")
         if coil not in VALVES or was == is_open or self.strange_ns.pop(coil, None) is not None:
             return
         if is_open:
@@ -126,6 +139,9 @@ class Plc:
         sim.require(not others, f"{name} opened while {others} is open")
         self._purging(is_on=self.purging_since is not None)
         if self.last_open != coil:
+            if self.stuck_ns is not None and self.stuck_ns <= self.closed_ns:
+                dry_ns = sim.now - self.closed_ns
+                sim.require(dry_ns < STUCK_NS, f"{name} opened, and nothing flowed before")
             sim.require(
                 self.purged_ns >= PLANT.groups[0].minimum_purge_ns,
                 f"{name} opened after a purge of {self.purged_ns} ns only",
@@ -136,6 +152,7 @@ class Plc:
     def _closed(self, coil: int) -> None:
         sim, began = self.sim, self.opened_ns.pop(coil)
         if coil in GROUP:
+            self.closed_ns = sim.now
             self._purging(is_on=self.purging_since is not None)
             self.purged_ns = 0
         calm = sim.troubled_ns < began - 2 * S

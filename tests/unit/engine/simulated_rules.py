@@ -15,7 +15,6 @@ from ald.records.event import (
     PulseDone,
     PulseOpening,
     RunEnded,
-    RunOutcome,
     RunStarted,
     SafeStateReached,
     SessionStarted,
@@ -55,7 +54,6 @@ class Rules:
         self.connected_ns = 0
         self.step: StepStarted | None = None
         self.openings = dict.fromkeys(COILS, 0)
-        self.robbed: set[str] = set()
         self._began: set[tuple[type, str, int]] = set()
 
     # At the wire.
@@ -107,11 +105,6 @@ class Rules:
             case RunEnded():
                 self._once(event, event.run, 0)
                 self.step = self.opening = None
-                is_whole = event.outcome is RunOutcome.COMPLETED
-                self.sim.require(
-                    not (is_whole and event.run in self.robbed),
-                    "a run is complete although the PLC shut a valve of its pulses for long",
-                )
             case LinkChanged():
                 self.connected_ns = self.sim.now
             case SessionStarted():
@@ -142,8 +135,9 @@ class Rules:
         self.sim.require(is_strange or not (is_open and is_said_shut), f"{event.valve} is not shut")
 
     def _state_changed(self, event: StateChanged) -> None:
-        # Aborted, a stop writes the safe state again and changes nothing else.
-        self.is_aborted = event.state is MachineState.ABORTED
+        # Aborted, a stop writes the safe state again and changes nothing else; a clear does not keep it from going on.
+        is_cleared = self.is_aborted and event.state is MachineState.STOPPED
+        self.is_aborted = event.state is MachineState.ABORTED or is_cleared
         if event.state is MachineState.ABORTING:
             self.is_safing = True
             self.opening = self.step = None
@@ -170,6 +164,9 @@ class Rules:
             since_ns is not None and max(since_ns, sim.troubled_ns, self.connected_ns) < known_ns
         )
         sim.require(not is_known, "a step begins beside another master")
+        moved_ns = min((at for c, at in sim.plc.strange_ns.items() if c in GROUP), default=sim.now)
+        is_seen = max(moved_ns, sim.troubled_ns, self.connected_ns) < sim.now - MOVED_NS
+        sim.require(not is_seen, "a step begins beside a valve that somebody else has opened")
 
     # In what a status shows.
 
@@ -194,12 +191,7 @@ class Rules:
         done = sum(isinstance(e, PulseDone) and e.run == uid for e in sim.journal)
         sim.require(run.pulses == done, f"a status counts {run.pulses} pulses, the record {done}")
 
-    # At the PLC, when or some time after somebody else moved a valve.
-
-    def robbed_pulse(self) -> None:
-        """The PLC had shut a valve long before its pulse was over."""
-        if self.opening is not None:
-            self.robbed.add(self.opening.run)
+    # At the PLC, some time after somebody else moved a valve.
 
     def meddled(self, coil: int, since_ns: int, run: str | None) -> None:
         """A valve that somebody opened is shut soon where a run is on."""

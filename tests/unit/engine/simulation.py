@@ -172,8 +172,8 @@ class Simulation:
             ways = (self.ask_abort, self.crash, self.stop, self.hang_up)
             within_ns = self.rng.choice((MS // 10, MS, 2 * MS, 8 * MS))
             self.at(self.now + self.rng.randrange(within_ns), self.rng.choice(ways))
-        elif self.rng.random() < 0.02:
-            self.at(self.now + self.rng.randrange(200 * MS), self.meddle)
+        elif self.rng.random() < 0.08:
+            self.at(self.now + self.rng.randrange(60 * MS), self.meddle)
 
     def select(self, reading: list[int], writing: list[int], _: object, timeout_s: float) -> Any:
         until = self.now + int(timeout_s * 1e9)
@@ -213,7 +213,7 @@ class Simulation:
         steps = []
         for _ in range(rng.randrange(1, 5)):
             name = rng.choice(names)
-            open_ms = rng.choice((5, 20, 40, 40, 300, 1500))
+            open_ms = rng.choice((5, 20, 40, 300, 1500))
             self.widest_ns[name] = max(self.widest_ns[name], open_ms * MS)
             body = [valve(name, open_ms), purge(rng.choice((100, 250, 300)), 20.0)]
             if rng.random() < 0.3:
@@ -299,7 +299,7 @@ class Simulation:
         """Live through it; the machine must come out closed, and fit for another run."""
         rare = (
             *(self.ask_abort, self.fill, self.stop, self.crash, self.crash, self.clock_step),
-            *(self.meddle, self.usurp, self.protect, self.pause),
+            *(self.meddle, self.usurp, self.protect, self.pause, self.plc.stick),
         )
         for when in (300, 1900, 3500):
             self.at(self.start_ns + when * MS, self.ask_plant)
