@@ -27,6 +27,8 @@ class Program:
     module: str
     package: str
     directory: Path
+    # Go refuses to build it together with the others of its module.
+    is_apart: bool = False
 
     @property
     def path(self) -> Path:
@@ -94,6 +96,8 @@ NODE_PROGRAMS = (
         module=SHARED,
         package="github.com/rancher/local-path-provisioner",
         directory=paths.NODE_BINARIES,
+        # It writes the name of a library with a capital letter.
+        is_apart=True,
     ),
 )
 
@@ -117,7 +121,11 @@ def build(programs: Sequence[Program]) -> None:
         raise ClusterError("go: not found. Install Go 1.24 or newer and put it on PATH")
     missing = [program for program in programs if not program.is_built()]
     for module in dict.fromkeys(program.module for program in missing):
-        _build_module(module, [program for program in missing if program.module == module])
+        of_module = [program for program in missing if program.module == module]
+        together = [program for program in of_module if not program.is_apart]
+        for each in (together, *([program] for program in of_module if program.is_apart)):
+            if each:
+                _build_module(module, each)
 
 
 def _build_module(module: str, programs: Sequence[Program]) -> None:

@@ -28,10 +28,16 @@ def apply(operator: Operator, *documents):
 
 def ready(operator: Operator) -> Operator:
     """Have a machine with a gateway, and a recipe."""
-    apply(operator, example(MACHINE), example(RECIPE))
+    apply(operator, example(RECIPE))
+    with_machine(operator)
+    return operator
+
+
+def with_machine(operator: Operator) -> None:
+    """Have a machine with a gateway that answers."""
+    apply(operator, example(MACHINE))
     operator.serve_gateway()
     operator.wait_for("machine", "demo-reactor", "Ready", "Ready")
-    return operator
 
 
 def run(name: str, **spec):
@@ -66,6 +72,7 @@ def test_an_applied_machine_gets_its_gateway_and_becomes_ready(operator):
     assert {c["type"]: c["status"] for c in status["conditions"]} == {
         "Ready": "True",
         "Configured": "True",
+        "UpdatePending": "False",
         "Connected": "True",
         "PLCWatchdog": "True",
     }
@@ -324,7 +331,7 @@ def test_a_recipe_is_judged_for_each_machine_of_its_namespace(operator):
     apply(operator, example(RECIPE))
     status = operator.wait_for("recipe", "al2o3-demo", "Valid", "Accepted")
     assert "machines" not in status
-    ready(operator)
+    with_machine(operator)
     eventually(
         lambda: "machines" in operator.resources.read("recipe", "al2o3-demo")["status"], within_s=10
     )

@@ -124,8 +124,10 @@ def test_a_run_goes_from_kubectl_to_the_valves_and_back_into_its_status(system):
     assert status["pulses"]["count"] == 6
     assert status["stepsDone"] == status["stepsTotal"] == 4 + 3 * 4 + 2
     assert abs(status["pulses"]["worstErrorMs"]) < 20
-    machine = system.operator.resources.read("machine", "demo-reactor")["status"]
-    assert machine["state"] == "Idle"
+    resources = system.operator.resources
+    eventually(
+        lambda: resources.read("machine", "demo-reactor")["status"]["state"] == "Idle", within_s=5
+    )
 
 
 def test_an_abort_closes_the_valves_within_a_second_and_the_next_run_needs_no_help(system):

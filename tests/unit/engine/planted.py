@@ -75,7 +75,7 @@ def unexposed() -> Any:
 
 @planted("a purge counts as commanded, flowing or not")
 def believed() -> Any:
-    return mock.patch.object(purge, "_short", return_value=())
+    return mock.patch.object(purge, "_flow_good", return_value=True)
 
 
 @planted("the rules are not asked before a write")
