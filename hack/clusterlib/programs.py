@@ -1,6 +1,6 @@
 """Build the cluster's programs from Go modules, at the versions their go.mod files pin.
 
-All that lean on Kubernetes' libraries are one module: what they share is of one version and compiled once.
+What leans on the same version of Kubernetes' libraries is one module: what they share is compiled once.
 """
 
 import re
@@ -13,7 +13,7 @@ from clusterlib import paths
 from clusterlib.shell import ClusterError, long_run, run
 
 SHARED = "cluster"
-"""The module of everything but kind."""
+"""The module of everything but kind and coredns, which wants Kubernetes' libraries of another version."""
 
 COMPILER_GOGC = "400"
 """Compilers live for seconds: collecting garbage less often takes memory (some GB in all) for a good part of their time."""
@@ -87,7 +87,7 @@ NODE_PROGRAMS = (
     ),
     Program(
         name="coredns",
-        module=SHARED,
+        module="coredns",
         package="github.com/coredns/coredns",
         directory=paths.NODE_BINARIES,
     ),
