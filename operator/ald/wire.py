@@ -116,13 +116,23 @@ class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScanStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The last scan and the counts since the session began."""
+    """The last scan and the counts since the session began; `gaps` are the holds for want of one."""
 
     sequence: int
     wall_ns: int
     late: int
     missed: int
     bad_signals: int
+    gaps: int = 0
+
+
+class InterlockStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The interlocks: how many there are, the names of those that have tripped, which was the first, and why in plain words."""
+
+    declared: int = 0
+    tripped: tuple[str, ...] = ()
+    first_out: str = ""
+    message: str = ""
 
 
 class DriverStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +156,7 @@ class DriverStatus(msgspec.Struct, frozen=True, kw_only=True):
     watchdog: bool
     run: RunProgress | None
     foreign_master: bool = False
+    interlocks: InterlockStatus = InterlockStatus()
 
 
 class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -102,14 +102,14 @@ def scanned(turn: Turn, scan: Scan) -> None:
         _apply(turn, Failed(error=wrong))
     else:
         _apply(turn, _guarded(turn, lambda: _scanned(turn, scan)))
+    if turn.state.run is not None and turn.state.ending is None:
+        unblocked(turn)
 
 
 def unblocked(turn: Turn) -> None:
     """An obstacle may be gone: a run that it holds between two steps goes on."""
-    run = turn.run
     # A step that holds the run by itself knows when it goes on.
-    if run.hold is not None and run.phase is None and obstacle.found(turn.state) is None:
-        hold.end(turn)
+    if turn.run.hold is not None and turn.run.phase is None:
         _apply(turn, _advance(turn))
 
 
@@ -244,10 +244,11 @@ def _advance(turn: Turn) -> Verdict | None:
         turn.change_run(phase=Settling())
         _finish_if_settled(turn)
         return None
-    in_the_way = obstacle.found(turn.state)
+    in_the_way = obstacle.before(turn.state, leaf, turn.at_ns)
     if in_the_way is not None:
-        hold.start(turn, in_the_way.reason, in_the_way.message)
+        hold.keep(turn, in_the_way.reason, in_the_way.message)
         return None
+    hold.end(turn)
     return _begin(turn, leaf)
 
 

@@ -1,5 +1,7 @@
 """How runs end: at once by the safe state, or in good order; and what the machine is afterwards."""
 
+from msgspec.structs import replace
+
 from ald.engine import counter, pulse, safing
 from ald.engine.effects import Exit
 from ald.engine.state import Ending, LastRun, Pulsing, Settling
@@ -8,7 +10,7 @@ from ald.engine.turn import Turn
 from ald.plant.model import Mode
 from ald.records.event import MachineState, RunEnded, RunOutcome, SessionEnded, StepEnded
 
-LATCHING = frozenset({RunOutcome.SAFETY_VIOLATION, RunOutcome.VALVE_MISMATCH})
+LATCHING = frozenset({RunOutcome.SAFETY_VIOLATION, RunOutcome.VALVE_MISMATCH, RunOutcome.INTERLOCK})
 """After these somebody has to look at the machine and clear it before the next run."""
 
 
@@ -25,12 +27,24 @@ def abort(turn: Turn, outcome: RunOutcome, message: str, by: str = "") -> None:
     settle_empty(turn)
 
 
-def safe_without_run(turn: Turn, reason: str, message: str) -> None:
+def interlocked(turn: Turn, message: str) -> None:
+    """An interlock wants the safe state, whether or not a run is on; only people lead out of it."""
+    if turn.state.run is not None and turn.state.ending is None:
+        abort(turn, RunOutcome.INTERLOCK, message)
+    elif not turn.is_in(MachineState.ABORTED):
+        if turn.is_in(MachineState.ABORTING):
+            turn.explain(RunOutcome.INTERLOCK.value, message)
+        safe_without_run(turn, RunOutcome.INTERLOCK.value, message, latch=True)
+
+
+def safe_without_run(turn: Turn, reason: str, message: str, *, latch: bool = False) -> None:
     """Write the whole safe state although no run is on."""
     known = turn.state.safing
     # Who asks again and again must not keep the last outputs from being reached.
     if known is None or not known.full or known.overdue:
-        safing.begin(turn, message, full=True)
+        safing.begin(turn, message, full=True, latch=latch)
+    elif latch:
+        turn.change(safing=replace(known, latch=True))
     if turn.is_in(MachineState.IDLE, MachineState.STOPPED):
         turn.move(Cause.ABORT, reason, message)
     settle_empty(turn)

@@ -23,6 +23,7 @@ class RunOutcome(enum.Enum):
     SAFETY_VIOLATION = "SafetyViolation"
     VALVE_MISMATCH = "ValveMismatch"
     HOLD_TIMEOUT = "HoldTimeout"
+    INTERLOCK = "Interlock"
     SHUTDOWN = "Shutdown"
 
 
@@ -183,6 +184,28 @@ class HoldEnded(_Event, frozen=True, kw_only=True, tag="hold-ended"):
     run: str
 
 
+class InterlockTripped(_Event, frozen=True, kw_only=True, tag="interlock-tripped"):
+    """An interlock has been violated for as long as it takes, since `since_ns`; `first_out` names the one that was first.
+
+    `readings` are the values that it names as they were when it was violated, None for one that was not good.
+    """
+
+    run: str
+    interlock: str
+    action: str
+    since_ns: int
+    readings: dict[str, float | None]
+    first_out: str
+    message: str
+
+
+class InterlockCleared(_Event, frozen=True, kw_only=True, tag="interlock-cleared"):
+    """A tripped interlock is satisfied again."""
+
+    run: str
+    interlock: str
+
+
 class SafeStateReached(_Event, frozen=True, kw_only=True, tag="safe-state"):
     """The safe state was written. `confirmed` is True only when every write of it was acknowledged."""
 
@@ -254,6 +277,8 @@ Event = (
     | Written
     | HoldStarted
     | HoldEnded
+    | InterlockTripped
+    | InterlockCleared
     | SafeStateReached
     | RunEnded
     | LinkChanged
