@@ -19,6 +19,8 @@ A client's role is the last part of its certificate's URI SAN `ald://INSTALLATIO
 for people who look from inside the pod.
 """
 
+import enum
+
 import msgspec
 
 from ald.plant.model import Plant
@@ -125,6 +127,29 @@ class ScanStatus(msgspec.Struct, frozen=True, kw_only=True):
     bad_signals: int
 
 
+class RealTimeMode(enum.Enum):
+    """Whether to ask for real-time priority."""
+
+    OFF = "Off"
+    TRY = "Try"
+
+
+class RealTime(enum.Enum):
+    """Whether the executor has real-time priority: not asked for, granted, or refused by the host."""
+
+    OFF = "Off"
+    GRANTED = "Granted"
+    REFUSED = "Refused"
+
+
+class RealTimeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What was obtained and, where it was not all, why. wake_p99_ns: how late all but 1 % of its last 1,000 sleeps ended."""
+
+    state: RealTime
+    message: str
+    wake_p99_ns: int
+
+
 class DriverStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the driver says of itself, constant in size.
 
@@ -146,6 +171,7 @@ class DriverStatus(msgspec.Struct, frozen=True, kw_only=True):
     watchdog: bool
     run: RunProgress | None
     foreign_master: bool = False
+    real_time: RealTimeStatus | None = None
 
 
 class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):

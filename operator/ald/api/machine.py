@@ -307,7 +307,9 @@ class Machine(Model):
     spec: MachineSpec = Field(description="What the machine is and what it may do.")
 
 
-MachineConditionType = Literal["Ready", "Configured", "UpdatePending", "Connected", "PLCWatchdog"]
+MachineConditionType = Literal[
+    "Ready", "Configured", "UpdatePending", "Connected", "PLCWatchdog", "RealTime"
+]
 MachineReason = Literal[
     "Aborted",
     "Accepted",
@@ -316,14 +318,17 @@ MachineReason = Literal[
     "ForeignMaster",
     "GatewayStarting",
     "GatewayUnreachable",
+    "Granted",
     "HeartbeatConfigured",
     "IdentityRefused",
     "InvalidSpec",
     "NoHeartbeat",
     "Observing",
+    "Off",
     "Pending",
     "Ready",
     "RecordingFailed",
+    "Refused",
     "Replacing",
     "Stopped",
     "Terminating",
