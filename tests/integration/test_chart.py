@@ -39,7 +39,7 @@ VALUES: Document = yaml.safe_load((CHARTS / "ald-operator" / "values.yaml").read
 VERSION = yaml.safe_load((CHARTS / "ald-operator" / "Chart.yaml").read_text())["appVersion"]
 OPERATOR = "Deployment/ald-operator:spec.template.spec"
 LOGGER = "Deployment/ald-logger:spec.template.spec"
-DATABASE = "Deployment/ald-database:spec.template.spec"
+DATABASE = "StatefulSet/ald-database:spec.template.spec"
 SIMULATOR = "Deployment/ald-simulator:spec.template.spec"
 JOB = "Job/ald-uninstall:spec.template.spec"
 FROM_OPERATOR = f"{OPERATOR}.containers.operator.env"
@@ -90,7 +90,7 @@ CASES: list[Case] = [
     ("logger.resources", MORE, f"{LOGGER}.containers.logger.resources", MORE),
     ("database.existingSecret", "mine", f"{LOGGER}.containers.logger.env.ALD_DATABASE_URL.valueFrom.secretKeyRef",
      {"name": "mine", "key": "url"}),
-    ("database.existingSecret", "mine", "Deployment/ald-database", None),
+    ("database.existingSecret", "mine", "StatefulSet/ald-database", None),
     ("database.embedded.image", "pg:1", f"{DATABASE}.containers.postgresql.image", "pg:1"),
     ("database.embedded.runAsUser", 70, f"{DATABASE}.securityContext.runAsUser", 70),
     ("database.embedded.runAsUser", 70, f"{DATABASE}.securityContext.fsGroup", 70),

@@ -285,6 +285,10 @@ def machine_document(name):
     return json.dumps({**REACTOR, "metadata": {"name": name}})
 
 
+def said_ready(logger):
+    return [line["message"] for line in logger.said("discovery_ready")]
+
+
 class TestDiscovery:
     async def test_machines_come_and_go(self, play_gateway, make_logger, database, machines):
         namespace = machines.create_namespace()
@@ -322,6 +326,9 @@ class TestDiscovery:
         logger.start()
         await until(lambda: gateway.committed == [("feed-1", 2)])
         await until(lambda: logger.get("/readyz")[0] == 200)
+        # An attempt to reach the API server later than that changes nothing of it.
+        await until(lambda: any("are followed" in message for message in said_ready(logger)))
+        assert logger.get("/readyz")[0] == 200
 
     async def test_what_is_watched_is_remembered(self, make_logger, database, machines):
         namespace = machines.create_namespace()

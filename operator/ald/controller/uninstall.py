@@ -22,6 +22,7 @@ ATTEMPT_INTERVAL_S = 1.0
 NAMED_MAX = 20
 """Objects named in one message; the others are counted."""
 
+ROLLBACK = "helm rollback RELEASE REVISION, with the last revision that helm history RELEASE shows."
 ANYWAY = "To uninstall without this check: helm uninstall --no-hooks."
 
 
@@ -33,6 +34,7 @@ HINT = (
     "Wait for them, or abort them with"
     """ kubectl -n NAMESPACE patch run NAME --type=merge -p '{"spec":{"action":"Abort"}}'"""
     f" and uninstall again. {ANYWAY}"
+    f" To keep it instead, roll the release back to itself, since Helm counts it as half uninstalled now: {ROLLBACK}"
 )
 
 

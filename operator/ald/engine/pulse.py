@@ -106,7 +106,11 @@ def _closing_answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict:
             written={**turn.state.written, VALVE_PREFIX + name: shut},
         )
         record(
-            turn, phase, (answer.sent_ns, answer.acked_ns), WriteOutcome.CONFIRMED, is_whole=True
+            turn,
+            phase,
+            (answer.sent_ns, answer.acked_ns),
+            WriteOutcome.CONFIRMED,
+            is_whole=not phase.error,
         )
         if phase.error:
             return Failed(error=phase.error)
@@ -141,7 +145,7 @@ def record(
 ) -> None:
     """Put the pulse on record; `closed` is when its closing write was sent and acknowledged.
 
-    Only a whole pulse counts for the width errors: one cut short missed nothing.
+    Only a whole pulse counts for the width errors: one that was refused or cut short missed nothing.
     """
     run, leaf = turn.run, phase.leaf
     closed_sent, closed_ack = closed

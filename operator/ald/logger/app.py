@@ -136,10 +136,7 @@ async def _discover(settings: Settings, parts: Parts, fleet: Fleet) -> None:
         remembered = await memory.recall()
         if remembered and not memory.kept:
             fleet.set(remembered)
-            parts.board.set_discovery(
-                ok=True,
-                message=f"{len(remembered)} remembered, the API server has not answered yet",
-            )
+            discovery.stand_in(len(remembered))
 
 
 def _refused(message: str) -> None:

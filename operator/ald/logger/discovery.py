@@ -45,6 +45,15 @@ class Discovery:
         self._board = board
         self._on_change = on_change
         self._found: dict[str, dict[str, Endpoint]] = {}
+        self._remembered = 0
+
+    def stand_in(self, remembered: int) -> None:
+        """Count that many gateways as followed from memory until the API server has answered."""
+        self._remembered = remembered
+        if not self._is_complete:
+            self._board.set_discovery(
+                ok=True, message=f"{remembered} remembered, the API server has not answered yet"
+            )
 
     async def run(self) -> None:
         """Watch for ever, each namespace (or the whole cluster) by a task of its own."""
@@ -64,8 +73,9 @@ class Discovery:
                 await asyncio.sleep(RETRY_BASE_S)
             except PeerError as error:
                 attempt += 1
-                known = " (the known gateways are followed)" if self._found else ""
-                self._board.set_discovery(ok=bool(self._found), message=f"{error}{known}")
+                follows = bool(self._found or self._remembered)
+                known = " (the known gateways are followed)" if follows else ""
+                self._board.set_discovery(ok=follows, message=f"{error}{known}")
                 unit = random.random()  # noqa: S311 -- spreads retries, no secret
                 await asyncio.sleep(
                     delay_s(attempt, base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S, unit_random=unit)
@@ -112,11 +122,16 @@ class Discovery:
         self._announce()
 
     def _announce(self) -> None:
-        if len(self._found) < len(self._scopes):
+        if not self._is_complete:
             return
         everything = [e for part in self._found.values() for e in part.values()]
         self._board.set_discovery(ok=True, message=f"{len(everything)} machines")
         self._on_change(everything)
+
+    @property
+    def _is_complete(self) -> bool:
+        """Whether every namespace has been listed."""
+        return len(self._found) == len(self._scopes)
 
     def _endpoint(self, machine: Mapping[str, Any]) -> Endpoint:
         namespace, name = machine["metadata"]["namespace"], machine["metadata"]["name"]

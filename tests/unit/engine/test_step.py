@@ -186,6 +186,7 @@ def test_a_refused_opening_fails_the_step_and_the_cleanup_runs():
     ended = world.run_until_ended()
     assert ended.outcome is RunOutcome.STEP_FAILED
     assert "dose-tma: valve tma did not open" in ended.message
+    assert ended.timing.whole == 0, "what never opened has no width"
     assert world.value("heater.setpoint") == 25.0
     assert world.machine == "Idle"
 
