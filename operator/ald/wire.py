@@ -159,7 +159,7 @@ class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScanStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The last scan and the counts since the session began.
+    """The last scan and the counts since the session began; `gaps` are the holds for want of one.
 
     `refused` counts the values that the PLC does not let be read; `refusals` names them and what else it refuses, for people.
     """
@@ -171,6 +171,16 @@ class ScanStatus(msgspec.Struct, frozen=True, kw_only=True):
     bad_signals: int
     refused: int = 0
     refusals: str = ""
+    gaps: int = 0
+
+
+class InterlockStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The interlocks: how many there are, the names of those that have tripped, which was the first, and why in plain words."""
+
+    declared: int = 0
+    tripped: tuple[str, ...] = ()
+    first_out: str = ""
+    message: str = ""
 
 
 class DriverStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +204,7 @@ class DriverStatus(msgspec.Struct, frozen=True, kw_only=True):
     watchdog: bool
     run: RunProgress | None
     foreign_master: bool = False
+    interlocks: InterlockStatus = InterlockStatus()
 
 
 class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):

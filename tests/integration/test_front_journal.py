@@ -164,6 +164,7 @@ def test_metrics_show_what_the_driver_counts(front):
         "ald_scans_total": 10,
         "ald_scans_late_total": 5,
         "ald_scans_missed_total": 6,
+        "ald_scan_gaps_total": 4,
         "ald_signals_bad": 7,
         "ald_signals_refused": 8,
         "ald_plc_connected": 1,

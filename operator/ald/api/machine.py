@@ -25,6 +25,7 @@ from ald.api.fields import (
     Unit,
     Within,
 )
+from ald.api.interlock import Interlock
 from ald.api.meta import Condition, Metadata
 
 Table = Literal["coil", "discrete", "input", "holding"]
@@ -263,6 +264,11 @@ class MachineSpec(Model):
     max_hold: Annotated[Duration, Within("1s", "24h")] = Field(
         "10m", description="A run held longer than this is aborted."
     )
+    max_scan_gap: Annotated[Duration, Within("100ms", "10m")] | None = Field(
+        None,
+        description="Without a scan for this long the machine counts as unseen: a run holds before its next step, and every"
+        " interlock is violated. At least two scan periods. Without it three periods, at least 5s.",
+    )
     parameters: tuple[Parameter, ...] = Field(
         (),
         max_length=1000,
@@ -298,6 +304,12 @@ class MachineSpec(Model):
         default=False,
         description="Allow runs although the PLC would not notice that its gateway is gone.",
     )
+    interlocks: tuple[Interlock, ...] = Field(
+        (),
+        max_length=32,
+        description="What must be true of the plant, looked at with every scan.",
+        json_schema_extra=_BY_NAME,
+    )
 
 
 class Machine(Model):
@@ -307,7 +319,9 @@ class Machine(Model):
     spec: MachineSpec = Field(description="What the machine is and what it may do.")
 
 
-MachineConditionType = Literal["Ready", "Configured", "UpdatePending", "Connected", "PLCWatchdog"]
+MachineConditionType = Literal[
+    "Ready", "Configured", "UpdatePending", "Connected", "PLCWatchdog", "Interlocked"
+]
 MachineReason = Literal[
     "Aborted",
     "Accepted",
@@ -318,8 +332,11 @@ MachineReason = Literal[
     "GatewayUnreachable",
     "HeartbeatConfigured",
     "IdentityRefused",
+    "Interlocked",
+    "InterlocksSatisfied",
     "InvalidSpec",
     "NoHeartbeat",
+    "NoInterlocks",
     "Observing",
     "Pending",
     "Ready",

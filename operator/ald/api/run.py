@@ -22,6 +22,7 @@ RunReason = Literal[
     "GatewayUnreachable",
     "Held",
     "HoldTimeout",
+    "Interlock",
     "InvalidInput",
     "InvalidRecipe",
     "LinkLost",

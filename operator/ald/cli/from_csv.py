@@ -26,6 +26,7 @@ _SECTIONS = (
     "mode",
     "scan",
     "maxHold",
+    "maxScanGap",
     "parameters",
     "valves",
     "gases",
@@ -34,6 +35,7 @@ _SECTIONS = (
     "safeState",
     "heartbeat",
     "allowWithoutWatchdog",
+    "interlocks",
 )
 _TO_DO_PLC = {"host": "to-be-written"}
 

@@ -46,6 +46,7 @@ def decide_machine(situation: Situation, *, now: str) -> MachineDecision:
         _update(situation),
         _connected(situation),
         _watchdog(situation),
+        _interlocked(situation),
     )
     status: Document = {
         "observedGeneration": generation(machine),
@@ -152,6 +153,7 @@ def _obstacles(situation: Situation) -> list[tuple[str, str, str]]:
             "" if situation.is_current or reach.active_run else "Pending",
             _sentence(situation.push_problem or "the configuration is on its way to the gateway"),
         ),
+        ("False", "Interlocked" if driver.interlocks.tripped else "", interlocks(driver)),
         ("False", "NoHeartbeat" if lacks_watchdog(situation.plant) else "", NO_WATCHDOG),
         (
             "False",
@@ -253,6 +255,33 @@ def _watchdog(situation: Situation) -> Fact:
         status, reason = "False", "Disconnected"
         message = "The last heartbeat was not acknowledged by the PLC."
     return Fact(type="PLCWatchdog", status=status, reason=reason, message=message)
+
+
+def _interlocked(situation: Situation) -> Fact:
+    driver = situation.reach.driver
+    if driver is None:
+        status, reason = "Unknown", "Pending"
+        message = "Not known while the gateway is away."
+    elif driver.interlocks.tripped:
+        status, reason, message = "True", "Interlocked", interlocks(driver)
+    elif not driver.interlocks.declared:
+        status, reason, message = "False", "NoInterlocks", "The machine declares no interlock."
+    elif not driver.link.connected:
+        status, reason = "Unknown", "Disconnected"
+        message = "Not known without a connection to the PLC."
+    else:
+        status, reason = "False", "InterlocksSatisfied"
+        message = f"{driver.interlocks.declared} interlocks are satisfied."
+    return Fact(type="Interlocked", status=status, reason=reason, message=message)
+
+
+def interlocks(driver: DriverStatus) -> str:
+    """Return which interlocks have tripped, the first one first, and why; empty for none."""
+    found = driver.interlocks
+    if not found.tripped:
+        return ""
+    named = f"{', '.join(found.tripped)}; first was {found.first_out}"
+    return f"{_sentence(found.message)} Tripped: {named}."
 
 
 def _aborted(driver: DriverStatus) -> str:

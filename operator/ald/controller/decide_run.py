@@ -8,7 +8,12 @@ import msgspec
 
 from ald.controller.apply import Document
 from ald.controller.conditions import Fact, bounded, conditions, listed, rfc3339
-from ald.controller.decide_machine import FOREIGN_MASTER, NO_WATCHDOG, lacks_watchdog
+from ald.controller.decide_machine import (
+    FOREIGN_MASTER,
+    NO_WATCHDOG,
+    interlocks,
+    lacks_watchdog,
+)
 from ald.controller.plan import plan
 from ald.controller.pulse_timing import pulses_of, timing_known, timing_lost, timing_met
 from ald.controller.views import BUSY, Situation
@@ -277,6 +282,7 @@ def obstacle_to_a_run(situation: Situation) -> str:
         (plant.mode is Mode.OBSERVE, "The machine's mode is Observe; set spec.mode: Control."),
         (lacks_watchdog(plant), NO_WATCHDOG),
         (not driver.safe_confirmed, "The PLC has not confirmed the valves' positions."),
+        (bool(driver.interlocks.tripped), interlocks(driver)),
         (
             driver.state is not MachineState.IDLE,
             f"The machine is {driver.state.value}: {driver.message or 'not idle yet'}.",

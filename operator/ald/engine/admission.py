@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ald.engine import counter, obstacle, positions
+from ald.engine import counter, interlock, obstacle, positions
 from ald.engine.inputs import RunGiven
 from ald.engine.state import UIDS_MAX, Run
 from ald.engine.transitions import Answer, Request, answer
@@ -31,7 +31,12 @@ def admit(turn: Turn, given: RunGiven) -> Run:
         RefusedError: it may not start now; the reason says why.
     """
     order = given.order
-    for reason, message in (*_unfit(turn, order), *_unready(turn), *_too_short(turn, given)):
+    for reason, message in (
+        *_unfit(turn, order),
+        *_unready(turn),
+        *_unsafe(turn),
+        *_too_short(turn, given),
+    ):
         raise RefusedError(reason, message)
     run = Run(
         identity=order.run,
@@ -95,6 +100,13 @@ def _unready(turn: Turn) -> Iterator[tuple[str, str]]:
     in_the_way = obstacle.found(state)
     if in_the_way is not None:
         yield in_the_way.reason, in_the_way.message
+
+
+def _unsafe(turn: Turn) -> Iterator[tuple[str, str]]:
+    """Yield what of the plant itself stands against any run now."""
+    violated = interlock.unsatisfied(turn.state, turn.at_ns)
+    if violated:
+        yield "Interlocked", violated
 
 
 def _too_short(turn: Turn, given: RunGiven) -> Iterator[tuple[str, str]]:

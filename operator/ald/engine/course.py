@@ -113,6 +113,8 @@ def scanned(turn: Turn, scan: Scan) -> None:
         _apply(turn, Failed(error=wrong))
     else:
         _apply(turn, _guarded(turn, lambda: _scanned(turn, scan)))
+    if turn.state.run is not None and turn.state.ending is None:
+        unblocked(turn)
 
 
 def action_asked(turn: Turn, given: ActionAsked) -> None:
@@ -134,9 +136,7 @@ def unblocked(turn: Turn) -> None:
     """An obstacle may be gone: a run that it holds between two steps goes on."""
     run = turn.run
     # A step that holds the run by itself knows when it goes on, and who has paused it says so.
-    is_ours = run.hold is not None and run.phase is None and not hold.is_paused(run)
-    if is_ours and obstacle.found(turn.state) is None:
-        hold.end(turn)
+    if run.hold is not None and run.phase is None and not hold.is_paused(run):
         _apply(turn, _advance(turn))
 
 
@@ -146,6 +146,8 @@ def _as_asked(turn: Turn) -> Verdict | None:
         pausing.resume(turn)
         if run.phase is None:
             return _advance(turn)
+    if run.phase is None and demand.is_stopping(run):
+        return _advance(turn)
     # What only waits for the plant need not wait for it before a stop.
     return _ticked(turn)
 
@@ -292,10 +294,11 @@ def _advance(turn: Turn) -> Verdict | None:
         turn.change_run(phase=Settling())
         _finish_if_settled(turn)
         return None
-    in_the_way = obstacle.found(turn.state)
+    in_the_way = obstacle.before(turn.state, leaf, turn.at_ns)
     if in_the_way is not None:
-        hold.start(turn, in_the_way.reason, in_the_way.message)
+        hold.keep(turn, in_the_way.reason, in_the_way.message)
         return None
+    hold.end(turn)
     if pausing.begin_if_due(turn):
         return None
     return _begin(turn, leaf)
@@ -342,6 +345,7 @@ def _began(turn: Turn, leaf: Leaf) -> Verdict | None:
 
 
 def _begin_cleanup(turn: Turn) -> None:
+    hold.end(turn)
     run = turn.run
     turn.change_run(in_cleanup=True, index=run.program.cleanup, counters=())
     reason, message = "CleaningUp", "the steps are done; cleaning up"

@@ -8,7 +8,7 @@ from ald.engine.turn import Turn
 from ald.plant.model import Mode
 from ald.records.event import MachineState, RunEnded, RunOutcome, SessionEnded, StepEnded
 
-LATCHING = frozenset({RunOutcome.SAFETY_VIOLATION, RunOutcome.VALVE_MISMATCH})
+LATCHING = frozenset({RunOutcome.SAFETY_VIOLATION, RunOutcome.VALVE_MISMATCH, RunOutcome.INTERLOCK})
 """After these somebody has to look at the machine and clear it before the next run."""
 
 
@@ -30,6 +30,16 @@ def abort(
     if not turn.state.connected:
         end_aborted(turn)
     settle_empty(turn)
+
+
+def interlocked(turn: Turn, message: str) -> None:
+    """An interlock wants the safe state, whether or not a run is on; only people lead out of it."""
+    if turn.state.run is not None and turn.state.ending is None:
+        abort(turn, RunOutcome.INTERLOCK, message)
+    elif not turn.is_in(MachineState.ABORTED):
+        if turn.is_in(MachineState.ABORTING):
+            turn.explain(RunOutcome.INTERLOCK.value, message)
+        safe_without_run(turn, RunOutcome.INTERLOCK.value, message, latch=True)
 
 
 def safe_without_run(turn: Turn, reason: str, message: str, *, latch: bool = False) -> None:

@@ -1,5 +1,8 @@
 """A run that stands still for a reason, and goes on when the reason is gone."""
 
+from msgspec.structs import replace
+
+from ald.engine import obstacle
 from ald.engine.state import Hold, Run
 from ald.engine.transitions import Cause
 from ald.engine.turn import Turn
@@ -21,16 +24,19 @@ def start(turn: Turn, reason: str, message: str, longest_ns: int | None = None) 
     turn.change_run(
         hold=Hold(reason=reason, message=message, since_ns=turn.at_ns, longest_ns=longest_ns)
     )
-    turn.journal(
-        HoldStarted(
-            at_ns=turn.at_ns,
-            wall_ns=turn.wall_ns,
-            run=turn.run.identity.uid,
-            reason=reason,
-            message=message,
-        )
-    )
+    _record(turn, reason, message)
     turn.move(Cause.HOLD, reason, message)
+
+
+def keep(turn: Turn, reason: str, message: str) -> None:
+    """Hold the run, or go on holding it for what is now the reason; how long it may be held counts from the beginning."""
+    held = turn.run.hold
+    if held is None:
+        start(turn, reason, message)
+    elif (held.reason, held.message) != (reason, message):
+        turn.change_run(hold=replace(held, reason=reason, message=message))
+        _record(turn, reason, message)
+        turn.explain(reason, message)
 
 
 def end(turn: Turn) -> None:
@@ -47,3 +53,16 @@ def end(turn: Turn) -> None:
 def deadline_ns(turn_max_hold_ns: int, held: Hold) -> int:
     """Return when the hold has lasted too long."""
     return held.since_ns + (turn_max_hold_ns if held.longest_ns is None else held.longest_ns)
+
+
+def _record(turn: Turn, reason: str, message: str) -> None:
+    turn.change(scan_gaps=turn.state.scan_gaps + (reason == obstacle.SCAN_GAP))
+    turn.journal(
+        HoldStarted(
+            at_ns=turn.at_ns,
+            wall_ns=turn.wall_ns,
+            run=turn.run.identity.uid,
+            reason=reason,
+            message=message,
+        )
+    )

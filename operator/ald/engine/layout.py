@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import msgspec
 
 from ald.engine.effects import Coils, Words
-from ald.errors import SafetyError
+from ald.errors import InvalidInputError, SafetyError
 from ald.plant.limits import limit_violation
 from ald.plant.model import ExclusionGroup, Gas, Parameter, Plant, Table, Valve, signals
 from ald.plant.words import decode, encode
+from ald.program.condition import Condition
 
 VALVE_PREFIX = "valve."
 """The coil of valve `tma` is the signal `valve.tma`."""
@@ -18,7 +19,7 @@ READBACK_TOLERANCE = 1e-6
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    """Look-up tables of one plant; never changed after they are made."""
+    """Look-up tables of one plant; never changed after they are made. `permissives` are those of the interlocks, in order."""
 
     plant: Plant
     columns: Mapping[str, int]
@@ -26,6 +27,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     valves: Mapping[str, Valve]
     gases: Mapping[str, Gas]
     groups_of: Mapping[str, tuple[ExclusionGroup, ...]]
+    permissives: tuple[Condition | None, ...]
 
     def setpoint(self, *, parameter: str | None, gas: str | None) -> Parameter:
         """Return the parameter that a `set`, `ramp`, `purge` or safe output writes.
@@ -52,7 +54,16 @@ def layout_of(plant: Plant) -> Layout:
         groups_of={
             v.name: tuple(g for g in plant.groups if v.name in g.valves) for v in plant.valves
         },
+        permissives=tuple(_condition(each.permissive) for each in plant.interlocks),
     )
+
+
+def _condition(text: str) -> Condition | None:
+    """Return the condition; None where it is none, which then is never true: the machine can be made safe all the same."""
+    try:
+        return Condition(text)
+    except InvalidInputError:
+        return None
 
 
 def coil_of(valve: Valve, *, is_open: bool) -> Coils:

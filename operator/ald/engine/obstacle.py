@@ -2,7 +2,14 @@
 
 import msgspec
 
+from ald.engine import interlock
 from ald.engine.state import State
+from ald.plant.model import InterlockAction
+from ald.program.model import Leaf, Pulse
+from ald.units import format_duration
+
+SCAN_GAP = "ScanGap"
+INTERLOCK = "Interlock"
 
 
 class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +33,24 @@ WATCHDOG_LOST = Obstacle(
     message="the PLC has not acknowledged the heartbeat within its timeout, or has refused it: it does "
     "not notice if the gateway dies, and shuts the valves by itself",
 )
+
+
+def before(state: State, leaf: Leaf, at_ns: int) -> Obstacle | None:
+    """Return what stands in the way of this leaf now, None for nothing: also what no run that starts is asked for here."""
+    known = found(state)
+    if known is not None:
+        return known
+    if state.layout is not None and interlock.is_stale(state, at_ns):
+        gap = format_duration(state.layout.plant.max_scan_gap_ns)
+        message = (
+            f"no scan has succeeded for {gap} (maxScanGap); the run goes on after the next one"
+        )
+        return Obstacle(reason=SCAN_GAP, message=message)
+    actions = (InterlockAction.HOLD, InterlockAction.BLOCK)
+    held = actions if isinstance(leaf, Pulse) else actions[:1]
+    for _, message in interlock.standing(state, *held):
+        return Obstacle(reason=INTERLOCK, message=message)
+    return None
 
 
 def found(state: State) -> Obstacle | None:

@@ -1,18 +1,18 @@
 """The proof's rules once more, right before each write: nothing that breaks one reaches the link.
 
-A valve opens only when the PLC is ours to write to, the link is up, no safe state is on its way, its time is within its
-maximum, no other valve of a group with it is open, and every group it belongs to has been purged since another of its
+A valve opens only when the PLC is ours to write to, the link is up, no safe state is on its way, no interlock is violated,
+its time is within its maximum, no other valve of a group with it is open, and every group it belongs to has been purged since another of its
 valves was open. A valve is open that a pulse opened, and one that reads open although nobody here opened it. What counts as
 purged is decided in `ald.engine.purge`; here it is only compared.
 """
 
 from collections.abc import Iterator
 
-from ald.engine import reading
+from ald.engine import interlock, reading
 from ald.engine.effects import Coils, Lane, Target
 from ald.engine.layout import VALVE_PREFIX, Layout
 from ald.engine.state import Exposure, Pulsing, State
-from ald.plant.model import ExclusionGroup, Mode, Valve
+from ald.plant.model import ExclusionGroup, InterlockAction, Mode, Valve
 from ald.units import format_duration
 
 
@@ -75,6 +75,8 @@ def _broken(state: State, layout: Layout, valve: Valve) -> Iterator[str]:
         yield "there is no connection to the PLC"
     if state.safing is not None or state.ending is not None:
         yield "the safe state is on its way"
+    for _, message in interlock.standing(state, *InterlockAction):
+        yield message
     phase = state.run.phase if state.run is not None else None
     if not isinstance(phase, Pulsing) or phase.leaf.valve != valve.name:
         yield "no step of a run opens it"

@@ -1,6 +1,6 @@
 """The life around the runs: start, configuration, connection, clearing, clock, shutdown."""
 
-from ald.engine import ending, safing
+from ald.engine import ending, interlock, safing, trip
 from ald.engine.effects import UsePlant
 from ald.engine.inputs import (
     AbortAsked,
@@ -18,7 +18,7 @@ from ald.engine.state import UIDS_MAX, LastRun
 from ald.engine.transitions import Answer, Cause, Request, answer
 from ald.engine.turn import Turn
 from ald.errors import RefusedError
-from ald.plant.model import Mode, Plant, digest
+from ald.plant.model import InterlockAction, Mode, Plant, digest
 from ald.records.event import (
     Cleared,
     ClockStepped,
@@ -105,7 +105,7 @@ def plant_given(turn: Turn, given: PlantGiven) -> None:
 
 def link_up(turn: Turn) -> None:
     """The connection stands: before anything else the valves go to their safe positions."""
-    turn.change(connected=True)
+    turn.change(connected=True, seen_ns=turn.at_ns)
     turn.journal(
         LinkChanged(
             at_ns=turn.at_ns, wall_ns=turn.wall_ns, connected=True, message="connected to the PLC"
@@ -131,7 +131,7 @@ def link_down(turn: Turn, given: LinkDown) -> None:
         ending.end_aborted(turn)
     safing.interrupted(turn)
     # The PLC may come back as another: what was read and written before says nothing about it.
-    turn.change(scan=None, written={})
+    turn.change(scan=None, written={}, violated={})
     if turn.is_in(MachineState.IDLE):
         turn.move(Cause.STOP, "LinkDown", given.message)
     elif turn.is_in(MachineState.STOPPED):
@@ -170,16 +170,19 @@ def clear_asked(turn: Turn, given: ClearAsked) -> None:
     """Leave Aborted.
 
     Raises:
-        RefusedError: the machine is not Aborted.
+        RefusedError: the machine is not Aborted, or an interlock that aborts is violated.
     """
     if answer(turn.state.machine, Request.CLEAR) is Answer.REFUSE:
         raise RefusedError(
             "NotAborted", f"only Aborted is cleared; the machine is {turn.state.machine.value}"
         )
+    for _, message in interlock.standing(turn.state, InterlockAction.ABORT):
+        raise RefusedError("Interlocked", f"{message}; it would abort again at once")
     turn.journal(
         Cleared(at_ns=turn.at_ns, wall_ns=turn.wall_ns, by=given.by, comment=given.comment)
     )
     turn.move(Cause.CLEAR, "Cleared", f"cleared by {given.by}")
+    trip.release(turn)
     ending.reset(turn)
 
 
@@ -218,6 +221,8 @@ def _use(turn: Turn, plant: Plant, plant_digest: str) -> None:
         watchdog_ok=False,
         is_foreign=False,
         scan=None,
+        violated={},
+        first_out="",
         written={},
         exposures={},
         safe_confirmed=False,

@@ -214,6 +214,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     readbacks: tuple[Readback, ...] = ()
 
 
+class Violated(msgspec.Struct, frozen=True, kw_only=True):
+    """An interlock that has been violated without a break since `since_ns`, with what was read then.
+
+    `message` says it in plain words; `tripped`: it has been for as long as it takes.
+    """
+
+    since_ns: int
+    readings: Mapping[str, float | None]
+    message: str
+    tripped: bool = False
+
+
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """How the run is to be recorded as ended once the safe state is written or has failed."""
 
@@ -246,6 +258,9 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     wall_offset_ns: UTC minus monotonic. record_ok: there is room for events. watchdog_ok: the last heartbeat was acknowledged.
     is_foreign: the heartbeat register was moved by somebody else.
+    seen_ns: when the last scan ended, or the connection was made after it. scan_gaps: how
+    often a run was held because that is too long ago. violated: interlocks by name. first_out: the
+    interlock that tripped first, until all are satisfied and the machine is cleared.
     written: what we wrote last to set points and valves, by signal. exposures: by group; one that is missing is the worst case.
     open_valves: opened by a pulse and not acknowledged as shut. stopping: why the process ends once the safe state is settled,
     empty while it goes on.
@@ -266,6 +281,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     is_foreign: bool = False
     next_token: int = 1
     scan: Scan | None = None
+    seen_ns: int = 0
+    scan_gaps: int = 0
+    violated: Mapping[str, Violated] = msgspec.field(default_factory=dict[str, Violated])
+    first_out: str = ""
     written: Mapping[str, Known] = msgspec.field(default_factory=dict[str, Known])
     exposures: Mapping[str, Exposure] = msgspec.field(default_factory=dict[str, Exposure])
     open_valves: frozenset[str] = frozenset()

@@ -1,6 +1,8 @@
 """What the driver says of itself, computed whole from the state, constant in size."""
 
-from ald.engine import counter, demand, hold, prompting
+from msgspec.structs import replace
+
+from ald.engine import counter, demand, hold, interlock, prompting
 from ald.engine.state import LastRun, Run, State
 from ald.wire import DriverStatus, LinkStatus, RunProgress, ScanStatus
 
@@ -22,11 +24,12 @@ def driver_status(state: State, link: LinkStatus, scan: ScanStatus) -> DriverSta
         plant_generation=plant.generation if plant is not None else 0,
         plant_confirmed=state.plant_confirmed,
         link=link,
-        scan=scan,
+        scan=replace(scan, gaps=state.scan_gaps),
         safe_confirmed=state.safe_confirmed,
         watchdog=plant is not None and plant.heartbeat is not None and state.watchdog_ok,
         run=run,
         foreign_master=state.is_foreign,
+        interlocks=interlock.status(state),
     )
 
 

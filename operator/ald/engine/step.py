@@ -1,6 +1,6 @@
 """The engine: one input with its time in, the next state and the effects in order out. The same function replays."""
 
-from ald.engine import course, ending, positions, safety, safing, session
+from ald.engine import course, ending, positions, safety, safing, session, trip
 from ald.engine.effects import Effect
 from ald.engine.inputs import (
     AbortAsked,
@@ -108,6 +108,7 @@ def _tick(turn: Turn) -> None:
             ending.overdue(turn)
         elif safe.retry_ns is not None and turn.at_ns >= safe.retry_ns and turn.state.connected:
             safing.attempt(turn)
+    trip.look(turn)
     if _is_running(turn):
         course.tick(turn)
 
@@ -121,10 +122,11 @@ def _answered(turn: Turn, given: Answered) -> None:
 
 
 def _scanned(turn: Turn, given: Scanned) -> None:
-    turn.change(scan=given.scan)
+    turn.change(scan=given.scan, seen_ns=given.scan.ended_ns)
     exposed = safety.exposed_by_others(turn.state)
     if exposed:
         turn.change(exposures={**turn.state.exposures, **exposed})
+    trip.judge(turn)
     if not _is_running(turn):
         return
     misplaced = positions.mismatch(turn.state)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ald.engine import counter, hold, pulse, purge, ramp
+from ald.engine import counter, hold, interlock, pulse, purge, ramp
 from ald.engine.state import Prompting, Pulsing, Purging, Ramping, Run, State, Waiting, Watching
 from ald.program.model import Pulse
 
@@ -39,6 +39,9 @@ def _times(state: State) -> Iterator[int]:
             yield safing.deadline_ns
         if safing.retry_ns is not None and state.connected:
             yield safing.retry_ns
+    interlock_ns = interlock.wake_ns(state)
+    if interlock_ns is not None:
+        yield interlock_ns
     run = state.run
     if run is None or state.ending is not None:
         return

@@ -166,6 +166,23 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ns: int
 
 
+class InterlockAction(enum.Enum):
+    """What a violated interlock does."""
+
+    BLOCK = "Block"
+    HOLD = "Hold"
+    ABORT = "Abort"
+
+
+class Interlock(msgspec.Struct, frozen=True, kw_only=True):
+    """What must be true of the plant: `permissive` is a condition, violated when it was not true for `for_ns`."""
+
+    name: str
+    permissive: str
+    for_ns: int
+    action: InterlockAction
+
+
 class AddressRange(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses first to last, both included, of one table that the PLC lets be read in one request."""
 
@@ -205,6 +222,7 @@ class Plant(msgspec.Struct, frozen=True, kw_only=True):
     link: LinkSettings
     scan_period_ns: int
     max_hold_ns: int
+    max_scan_gap_ns: int = 5_000_000_000
     mode: Mode
     parameters: tuple[Parameter, ...]
     valves: tuple[Valve, ...] = ()
@@ -214,6 +232,7 @@ class Plant(msgspec.Struct, frozen=True, kw_only=True):
     safe_state: SafeState
     heartbeat: Heartbeat | None = None
     allow_without_watchdog: bool = False
+    interlocks: tuple[Interlock, ...] = ()
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):

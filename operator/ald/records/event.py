@@ -24,6 +24,7 @@ class RunOutcome(enum.Enum):
     SAFETY_VIOLATION = "SafetyViolation"
     VALVE_MISMATCH = "ValveMismatch"
     HOLD_TIMEOUT = "HoldTimeout"
+    INTERLOCK = "Interlock"
     SHUTDOWN = "Shutdown"
 
 
@@ -195,6 +196,28 @@ class PromptConfirmed(_Event, frozen=True, kw_only=True, tag="prompt-confirmed")
     comment: str
 
 
+class InterlockTripped(_Event, frozen=True, kw_only=True, tag="interlock-tripped"):
+    """An interlock has been violated for as long as it takes, since `since_ns`; `first_out` names the one that was first.
+
+    `readings` are the values that it names as they were when it was violated, None for one that was not good.
+    """
+
+    run: str
+    interlock: str
+    action: str
+    since_ns: int
+    readings: dict[str, float | None]
+    first_out: str
+    message: str
+
+
+class InterlockCleared(_Event, frozen=True, kw_only=True, tag="interlock-cleared"):
+    """A tripped interlock is satisfied again."""
+
+    run: str
+    interlock: str
+
+
 class SafeStateReached(_Event, frozen=True, kw_only=True, tag="safe-state"):
     """The safe state was written. `confirmed` is True only when every write of it was acknowledged."""
 
@@ -267,6 +290,8 @@ Event = (
     | HoldStarted
     | HoldEnded
     | PromptConfirmed
+    | InterlockTripped
+    | InterlockCleared
     | SafeStateReached
     | RunEnded
     | LinkChanged

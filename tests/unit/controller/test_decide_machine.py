@@ -10,11 +10,18 @@ from ald.controller.views import Reach
 from ald.errors import Violation
 from ald.plant.model import Mode
 from ald.records.event import MachineState
+from ald.wire import InterlockStatus
 from fixtures.played_gateway import driver_status, gateway_status
 from unit.controller import situations as s
 
 WRONG = Violation(path="spec.valves[0]", value="9", rule="two valves have this coil", hint="change")
 RUNNING = {"run": s.progress_of(), "state": MachineState.EXECUTE}
+TRIPPED = InterlockStatus(
+    declared=2,
+    tripped=("pressure", "too-hot"),
+    first_out="too-hot",
+    message="interlock pressure is violated: gauge = 900 Pa; interlock too-hot is violated",
+)
 OTHER_PLANT = {"plant_digest": "another"}
 
 
@@ -51,6 +58,18 @@ CASES = {
     ),
     "journal": (gateway(s.idle(), journal_ok=False), "Ready", "False", "RecordingFailed"),
     "other plant": (s.situation(s.idle(**OTHER_PLANT)), "Ready", "False", "Pending"),
+    "interlocked": (s.situation(s.idle(interlocks=TRIPPED)), "Ready", "False", "Interlocked"),
+    "tripped": (s.situation(s.idle(interlocks=TRIPPED)), "Interlocked", "True", "Interlocked"),
+    "interlocks": (
+        s.situation(s.idle(interlocks=InterlockStatus(declared=2))),
+        "Interlocked", "False", "InterlocksSatisfied",
+    ),
+    "no interlocks": (s.situation(), "Interlocked", "False", "NoInterlocks"),
+    "interlocks of a gateway that is away": (s.without_gateway(), "Interlocked", "Unknown", "Pending"),
+    "interlocks without a PLC": (
+        s.situation(s.idle(interlocks=InterlockStatus(declared=2), link=link(connected=False))),
+        "Interlocked", "Unknown", "Disconnected",
+    ),
     "stopped": (s.situation(s.idle(state=MachineState.STOPPED)), "Ready", "False", "Stopped"),
     "observing": (
         s.situation(s.idle(state=MachineState.STOPPED), plant=plant(mode=Mode.OBSERVE)),
@@ -187,3 +206,11 @@ def test_an_aborted_machine_says_how_to_go_on():
     message = decide_machine(s.situation(driver), now=s.NOW).status["message"]
     assert "an interlock" in message
     assert "verb: Clear" in message
+
+
+def test_a_tripped_interlock_says_which_was_first_and_with_which_values():
+    status = decide_machine(s.situation(s.idle(interlocks=TRIPPED)), now=s.NOW).status
+    said = find({"status": status}, "Interlocked")["message"]
+    assert "gauge = 900 Pa" in said
+    assert "Tripped: pressure, too-hot; first was too-hot." in said
+    assert status["message"] == said

@@ -20,7 +20,7 @@ from ald.controller.decide_run import (
 from ald.errors import Violation
 from ald.plant.model import Mode
 from ald.records.event import MachineState, PulseTiming, RunOutcome
-from ald.wire import RunAction
+from ald.wire import InterlockStatus, RunAction
 from unit.controller import situations as s
 
 WRONG = Violation(path="spec.inputs.cycles", value="0", rule="too small", hint="take more")
@@ -103,6 +103,18 @@ NO_LINK = msgspec.structs.replace(s.idle().link, connected=False)
         (s.situation(s.idle(watchdog=False)), "heartbeat"),
         (s.situation(s.idle(foreign_master=True)), "somebody else"),
         (s.situation(s.idle(safe_confirmed=False)), "valves' positions"),
+        (
+            s.situation(
+                s.idle(
+                    interlocks=InterlockStatus(
+                        tripped=("a",),
+                        message="interlock a is violated: gauge = 900 Pa",
+                        first_out="a",
+                    )
+                )
+            ),
+            "gauge = 900 Pa",
+        ),
         (s.situation(plant=OBSERVE), "mode: Control"),
         (s.situation(plant=NO_WATCHDOG), "allowWithoutWatchdog"),
         (s.situation(template_waits=True), "being replaced"),

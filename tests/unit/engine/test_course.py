@@ -1,7 +1,11 @@
 """From leaf to leaf: schedule, cleanup, room on record."""
 
+from msgspec.structs import replace
+
 from ald.engine.course import LATE_NS
 from ald.engine.inputs import RecordRoom
+from ald.engine.status import driver_status
+from ald.gateway.driver.requests import NO_LINK, NO_SCAN
 from ald.records.event import (
     HoldEnded,
     HoldStarted,
@@ -10,7 +14,7 @@ from ald.records.event import (
     StepEnded,
     StepStarted,
 )
-from unit.engine.programs import MS, S, assign, flow, loop, purge, valve, wait
+from unit.engine.programs import MS, PLANT, S, assign, flow, loop, purge, valve, wait
 from unit.engine.world import World
 
 
@@ -86,3 +90,41 @@ def test_a_hold_in_the_cleanup_goes_on_in_the_cleanup():
     world.give(RecordRoom(at_ns=world.now, ok=True))
     world.run_until_ended()
     assert states(world)[-5:] == ["Completing", "Held", "Execute", "Completing", "Idle"]
+
+
+def unseen(*steps):
+    """Return a run whose scans stop as it begins; after 2 s without one the machine counts as unseen."""
+    world = World(replace(PLANT, max_scan_gap_ns=2 * S)).ready().start(*steps)
+    world.scanning = False
+    return world
+
+
+def test_without_a_scan_for_the_longest_gap_the_run_holds_before_its_next_step():
+    world = unseen(*[wait(500) for _ in range(8)])
+    world.run_for(1900 * MS)
+    assert world.machine == "Execute"
+    world.run_for(1 * S)
+    assert world.machine == "Held"
+    status = driver_status(world.state, NO_LINK, NO_SCAN)
+    assert status.run is not None
+    assert "no scan has succeeded for 2s (maxScanGap)" in status.run.held
+    assert status.scan.gaps == 1
+    world.scanning = True
+    world.run_for(200 * MS)
+    assert world.machine == "Execute"
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+    assert world.state.scan_gaps == 1
+
+
+def test_a_step_that_is_under_way_is_not_broken_off_for_want_of_a_scan():
+    world = unseen(wait(10), valve("vent", 4000), wait(10))
+    world.run_for(4 * S)
+    assert world.open_valves == {"vent"}
+    world.run_for(1 * S)
+    assert (world.open_valves, world.machine) == (set(), "Held")
+    assert abs(world.pulses[0].error_ns) < 10 * MS
+
+
+def test_a_run_that_stays_unseen_ends_in_the_safe_state():
+    world = unseen(wait(3000), wait(10))
+    assert world.run_until_ended(within_ns=120 * S).outcome is RunOutcome.HOLD_TIMEOUT

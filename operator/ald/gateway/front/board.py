@@ -26,7 +26,7 @@ def vital(status: DriverStatus | None) -> tuple[object, ...]:
     return (
         *(status.session, status.state, status.reason, status.message),
         *(status.plant_digest, status.plant_confirmed, status.safe_confirmed),
-        *(status.watchdog, status.foreign_master),
+        *(status.watchdog, status.foreign_master, status.interlocks),
         *(status.link.connected, status.link.message, status.scan.refusals),
         run and (run.run.uid, run.held, run.outcome, run.message),
     )

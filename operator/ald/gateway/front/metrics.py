@@ -73,6 +73,7 @@ def _of_driver(status: DriverStatus) -> Iterator[Metric]:
     yield _counter("ald_scans", "Scans made.", scan.sequence)
     yield _counter("ald_scans_late", "Scans that began late.", scan.late)
     yield _counter("ald_scans_missed", "Places on the grid that had no scan.", scan.missed)
+    yield _counter("ald_scan_gaps", "Holds of runs for want of a scan for maxScanGap.", scan.gaps)
     yield _gauge(
         "ald_signals_bad", "Signals without a good value in the last scan.", scan.bad_signals
     )

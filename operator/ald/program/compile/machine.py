@@ -17,10 +17,19 @@ from ald.plant.model import (
 )
 from ald.program.compile import addressing, parameters, protection
 from ald.program.compile.findings import Findings
+from ald.program.compile.interlocks import compile_interlocks
 from ald.units import parse_duration_ns
 
 HEARTBEAT_PERIODS_MIN = 2
 """The PLC waits for at least this many heartbeats, so that one late write does not close the valves."""
+
+
+SCAN_GAP_PERIODS_MIN = 2
+"""A scan takes a period to come, and may come a little late."""
+
+SCAN_GAP_PERIODS = 3
+SCAN_GAP_NS = 5_000_000_000
+"""Without `maxScanGap` a machine counts as unseen after the longer of the two."""
 
 
 def compile_machine(spec: api.MachineSpec, identity: Identity, generation: int) -> Plant:
@@ -44,6 +53,8 @@ def compile_machine(spec: api.MachineSpec, identity: Identity, generation: int) 
     groups = protection.compile_groups(spec, gases, by_name, findings)
     safe_state = protection.compile_safe_state(spec, gases, by_name, findings)
     heartbeat = _heartbeat(spec.heartbeat, findings)
+    max_scan_gap_ns = _max_scan_gap_ns(spec, findings)
+    interlocks = compile_interlocks(spec.interlocks, by_name, owned, findings)
     findings.finish()
     return Plant(
         identity=identity,
@@ -51,6 +62,7 @@ def compile_machine(spec: api.MachineSpec, identity: Identity, generation: int) 
         link=_link(spec.plc),
         scan_period_ns=_ns(spec.scan.period),
         max_hold_ns=_ns(spec.max_hold),
+        max_scan_gap_ns=max_scan_gap_ns,
         mode=Mode(spec.mode),
         parameters=tuple(_to_owner(p) if p.name in owned else p for p in by_name.values()),
         valves=valves,
@@ -60,6 +72,7 @@ def compile_machine(spec: api.MachineSpec, identity: Identity, generation: int) 
         safe_state=safe_state,
         heartbeat=heartbeat,
         allow_without_watchdog=spec.allow_without_watchdog,
+        interlocks=interlocks,
     )
 
 
@@ -107,6 +120,21 @@ def _link(plc: api.PLC) -> LinkSettings:
         cycle_ns=_ns(plc.cycle),
         write_spread_ns=_ns(plc.write_spread),
     )
+
+
+def _max_scan_gap_ns(spec: api.MachineSpec, findings: Findings) -> int:
+    period_ns = _ns(spec.scan.period)
+    if spec.max_scan_gap is None:
+        return max(SCAN_GAP_NS, SCAN_GAP_PERIODS * period_ns)
+    gap_ns = _ns(spec.max_scan_gap)
+    if gap_ns < SCAN_GAP_PERIODS_MIN * period_ns:
+        findings.add(
+            "spec.maxScanGap",
+            f"the gap is at least {SCAN_GAP_PERIODS_MIN} scan periods of {spec.scan.period}",
+            "the next scan could not come in time: allow a longer gap, or scan more often",
+            value=spec.max_scan_gap,
+        )
+    return gap_ns
 
 
 def _heartbeat(heartbeat: api.Heartbeat | None, findings: Findings) -> Heartbeat | None:

@@ -6,6 +6,7 @@ from ald.api import recipe as api
 from ald.errors import InvalidInputError
 from ald.plant.limits import limit_violation
 from ald.plant.model import DataType, Parameter, Plant
+from ald.program.compile.conditions import check_condition, compile_condition
 from ald.program.compile.findings import Findings
 from ald.program.compile.quantities import Number, Quantities
 from ald.program.condition import Condition
@@ -213,12 +214,8 @@ class Steps:
                 "write a longer timeout",
                 value=step.timeout,
             )
-        try:
-            condition = Condition(step.condition, f"{here}.condition")
-        except InvalidInputError as error:
-            self._findings.extend(error.violations)
-            return None
-        if not self._check_condition(condition, f"{here}.condition"):
+        condition = compile_condition(step.condition, f"{here}.condition", self._findings)
+        if condition is None or not self._check_condition(condition, f"{here}.condition"):
             return None
         if timeout_ns is None or stable_ns is None:
             return None
@@ -241,19 +238,8 @@ class Steps:
         """Return whether every parameter exists, and can be commanded where its set point is asked for."""
         if self._names is None:
             return True
-        before = len(self._findings)
         parameters, owners = self._names.parameters, self._names.owners
-        for name in condition.reads:
-            if name not in parameters:
-                self._findings.unknown(path, "parameter", name, parameters.keys())
-            elif name in condition.setpoints and not (parameters[name].writable or name in owners):
-                self._findings.add(
-                    path,
-                    f"{name} is never written and has no set point",
-                    "use value() instead",
-                    value=name,
-                )
-        return len(self._findings) == before
+        return check_condition(condition, path, parameters, owners, self._findings)
 
     def _target(self, parameter: str | None, gas: str | None, path: str) -> Parameter | None:
         """Return the parameter that a step writes, by its own name or by its gas; None, noted, where it may not."""

@@ -46,6 +46,24 @@ def test_a_machine_becomes_a_plant_with_durations_in_nanoseconds():
     assert not plant.allow_without_watchdog
 
 
+@pytest.mark.parametrize(
+    ("period", "gap", "expected_ns"),
+    [("1s", None, 5 * SECOND), ("10s", None, 30 * SECOND), ("1s", "2s", 2 * SECOND)],
+)
+def test_the_longest_gap_between_scans_is_declared_or_follows_from_their_period(
+    period, gap, expected_ns
+):
+    document = machine()
+    document["spec"] |= {"scan": {"period": period}} | ({"maxScanGap": gap} if gap else {})
+    assert plant_of(document).max_scan_gap_ns == expected_ns
+
+
+def test_a_gap_in_which_no_second_scan_can_come_is_refused():
+    document = machine()
+    document["spec"] |= {"scan": {"period": "1s"}, "maxScanGap": "1900ms"}
+    assert "at least 2 scan periods" in refused(document)["spec.maxScanGap"].rule
+
+
 def test_a_parameter_keeps_what_it_declares():
     speed = next(p for p in PLANT.parameters if p.name == "pump.speed")
     assert (speed.component, speed.unit, speed.scale, speed.offset) == ("pump", "rpm", 0.5, 0.0)
