@@ -20,6 +20,7 @@ from unit.store.feeds import PLANT, PROGRAM, RUN, WALL
 PLACE = Place(machine_id=1, feed="f", position=9, session="s")
 VALUES = {"run": RUN, "plant": PLANT, "program": PROGRAM, "recipe_source": "{}", "iterations": ()}
 VALUES["timing"] = PulseTiming()
+VALUES["readings"] = {"gauge.pressure": 812.5, "broken": None}
 
 
 def made(kind, **changes):
