@@ -7,7 +7,7 @@ import yaml
 
 from ald.api.action import MachineActionStatus
 from ald.api.crd.kinds import KINDS
-from ald.api.machine import MachineStatus
+from ald.api.machine_status import MachineStatus
 from ald.api.parse import parse_machine
 from ald.api.recipe import RecipeStatus
 from ald.api.run import RecipeRunStatus

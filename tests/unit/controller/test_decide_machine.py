@@ -3,7 +3,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from ald.api.machine import MachineConditionType, MachineReason, MachineStatus, State
+from ald.api.machine_status import MachineConditionType, MachineReason, MachineStatus, State
 from ald.controller.conditions import find
 from ald.controller.decide_machine import decide_machine
 from ald.controller.views import Reach

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ald.engine import interlock
-from ald.engine.inputs import ClearAsked, RunGiven
+from ald.engine.inputs import ActionAsked, ClearAsked, RunGiven
 from ald.engine.status import driver_status
 from ald.errors import RefusedError
 from ald.gateway.driver.requests import NO_LINK, NO_SCAN
@@ -19,7 +19,20 @@ from ald.records.event import (
     PulseOpening,
     RunOutcome,
 )
-from unit.engine.programs import MS, PLANT, S, assign, compiled, loop, order, purge, valve, wait
+from ald.wire import RunAction
+from unit.engine.programs import (
+    MS,
+    PLANT,
+    UID,
+    S,
+    assign,
+    compiled,
+    loop,
+    order,
+    purge,
+    valve,
+    wait,
+)
 from unit.engine.world import World
 
 COOL = "value('heater.temperature') < 300.0"
@@ -154,6 +167,36 @@ def test_a_hold_for_an_interlock_ends_in_an_abort_after_max_hold():
     heat(world).run_for(5 * S)
     assert world.outcome is RunOutcome.HOLD_TIMEOUT
     assert "too-hot" in world.state.last_run.message
+
+
+def ask(world, action):
+    world.give(ActionAsked(at_ns=world.now, uid=UID, action=action, by="anna", reason=""))
+    return world
+
+
+def test_a_run_held_for_an_interlock_is_paused_when_that_is_satisfied_and_held_again_if_it_is_not():
+    world = ready(cool(InterlockAction.HOLD)).start(wait(300), wait(300))
+    heat(world).run_for(500 * MS)
+    ask(world, RunAction.PAUSE).run_for(500 * MS)
+    assert world.state.run.hold.reason == "Interlock"
+    heat(world, 20.0).run_for(500 * MS)
+    assert world.state.run.hold.reason == "Paused"
+    heat(world).run_for(500 * MS)
+    assert ask(world, RunAction.RUN).state.run.hold.reason == "Interlock"
+    heat(world, 20.0).run_until_ended()
+    assert world.outcome is RunOutcome.COMPLETED
+    assert world.machine == "Idle"
+
+
+@pytest.mark.parametrize("cleanup", [(), (wait(100),)])
+def test_a_run_held_for_an_interlock_stops_and_its_cleanup_waits_for_the_interlock(cleanup):
+    world = ready(cool(InterlockAction.HOLD)).start(wait(300), wait(300), cleanup=cleanup)
+    heat(world).run_for(500 * MS)
+    ask(world, RunAction.STOP).run_for(500 * MS)
+    assert world.machine == ("Held" if cleanup else "Idle")
+    heat(world, 20.0).run_for(1 * S)
+    assert world.outcome is RunOutcome.STOPPED
+    assert world.machine == "Idle"
 
 
 def test_the_hold_names_the_next_interlock_when_the_first_is_satisfied_and_its_time_goes_on():

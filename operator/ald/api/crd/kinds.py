@@ -6,7 +6,8 @@ import msgspec
 
 from ald.api.action import MachineAction, MachineActionStatus
 from ald.api.fields import Model
-from ald.api.machine import Machine, MachineStatus
+from ald.api.machine import Machine
+from ald.api.machine_status import MachineStatus
 from ald.api.meta import GROUP, MACHINE_NAME_LENGTH_MAX
 from ald.api.recipe import Recipe, RecipeStatus
 from ald.api.run import RecipeRun, RecipeRunStatus
