@@ -52,6 +52,7 @@ async def test_orders_reach_the_driver_and_its_status_comes_back(front):
             ("PUT", "/v1/plant", PUSH, LoadPlant(push=PUSH, confirmed=True)),
             ("POST", "/v1/runs", RUN, StartRun(order=RUN)),
             ("POST", "/v1/runs/uid-1/abort", ABORT, AbortRun(uid="uid-1", order=ABORT)),
+            ("POST", "/v1/stop", ABORT, AbortRun(uid="", order=ABORT)),
             ("POST", "/v1/runs/uid-1/action", STOP, DirectRun(uid="uid-1", order=STOP)),
             ("POST", "/v1/clear", clear, Clear(order=clear)),
             ("POST", "/v1/safe-state", SAFE, GoSafe(order=SAFE)),
@@ -83,6 +84,7 @@ async def test_a_refusal_of_the_driver_is_handed_on(front):
                 "plant",
                 "runs",
                 "abort",
+                "stop",
                 "action",
                 "clear",
                 "confirm",
@@ -93,6 +95,7 @@ async def test_a_refusal_of_the_driver_is_handed_on(front):
         ),
         ("monitor", {"status", "values"}),
         ("logger", {"status", "feed", "committed"}),
+        ("stop", {"stop", "status"}),
     ],
 )
 async def test_a_role_may_do_what_is_its_own_and_nothing_else(front, role, allowed):
@@ -100,6 +103,7 @@ async def test_a_role_may_do_what_is_its_own_and_nothing_else(front, role, allow
         "plant": ("PUT", "/v1/plant"),
         "runs": ("POST", "/v1/runs"),
         "abort": ("POST", "/v1/runs/u/abort"),
+        "stop": ("POST", "/v1/stop"),
         "action": ("POST", "/v1/runs/u/action"),
         "clear": ("POST", "/v1/clear"),
         "confirm": ("POST", "/v1/confirm"),

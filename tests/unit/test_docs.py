@@ -20,7 +20,7 @@ EXAMPLES = [
     pytest.param(match[2], id=f"{page.stem}-{number}")
     for page in PAGES
     for number, match in enumerate(BLOCK.finditer(page.read_text()))
-    if "kind:" in match[2]
+    if "kind:" in match[2] and "apiVersion: v1\n" not in match[2]
 ]
 IDENTITY = Identity(installation="i", namespace="n", name="demo-reactor", uid="u")
 

@@ -1,10 +1,14 @@
 """`ald stop`: the software stop, spoken over the driver's own socket, so that it needs neither network nor operator.
 
+With --url it is asked of the gateway's front over HTTPS instead, from wherever the certificate is.
+
 A message is cut into packets as in `ald.gateway.packets`; what is said here fits into one.
 """
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import socket
 import time
 from pathlib import Path
@@ -33,6 +37,7 @@ CONFIRM_TIMEOUT_S = 15.0
 """Longest wait for the safe state; the driver itself gives up after 10 s and says so."""
 
 LOOK_INTERVAL_S = 0.1
+REASON = "stopped by hand with ald stop"
 
 PACKET_BYTES_MAX = 65_536
 _LAST = b"\x01"
@@ -42,22 +47,62 @@ _DECODER = msgspec.msgpack.Decoder(DriverReply)
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command(epilog=examples("kubectl exec deploy/demo-reactor-gateway -c driver -- ald stop"))
+@app.command(
+    epilog=examples(
+        "kubectl exec deploy/demo-reactor-gateway -c driver -- ald stop",
+        "ald stop --url https://node-1:30443 --machine ald/demo-reactor --tls-dir ./stop-certificate",
+    )
+)
 def stop(
     run_dir: Annotated[
         Path,
         typer.Option(envvar="ALD_RUN_DIR", help="Directory of the driver's socket."),
     ] = Path("/run/ald"),
+    url: Annotated[
+        str, typer.Option(help="Ask the gateway's front at this https:// address instead.")
+    ] = "",
+    machine: Annotated[
+        str, typer.Option(help="With --url: NAMESPACE/NAME that the gateway has to be of.")
+    ] = "",
+    tls_dir: Annotated[
+        Path,
+        typer.Option(
+            envvar="ALD_TLS_DIR", help="With --url: directory of tls.crt, tls.key and ca.crt."
+        ),
+    ] = Path(),
+    installation: Annotated[
+        str, typer.Option(envvar="ALD_INSTALLATION", help="With --url: the installation.")
+    ] = "ald",
 ) -> None:
     """Stop the machine: its safe state now, valves first, whether or not a run is on.
 
-    To be called in the driver's container; it needs neither the operator nor the network. Exit code 0 only when the PLC has
-    confirmed the safe state. This is a software stop: an emergency stop is hardware.
+    To be called in the driver's container; it needs neither the operator nor the network. With --url from anywhere that
+    reaches the gateway, with the certificate in Secret ald-stop-tls. Exit code 0 only when the PLC has confirmed the safe
+    state. This is a software stop: an emergency stop is hardware.
     """
+    before, now = _over_https(url, machine, tls_dir, installation) if url else _beside(run_dir)
+    if not is_confirmed(before, now):
+        raise PeerError(f"NOT CONFIRMED: {summary(before, now)}")
+    print(f"safe state confirmed by the PLC: {summary(before, now)}")
+
+
+def _over_https(
+    url: str, machine: str, tls_dir: Path, installation: str
+) -> tuple[DriverStatus, DriverStatus]:
+    # A stop beside the driver loads neither HTTP nor TLS.
+    remote = importlib.import_module("ald.cli.remote_stop")
+    namespace, slash, name = machine.partition("/")
+    if not (namespace and slash and name):
+        raise typer.BadParameter("write NAMESPACE/NAME", param_hint="--machine")
+    before, now = asyncio.run(remote.stop(url, tls_dir, installation, namespace, name))
+    return before, now
+
+
+def _beside(run_dir: Path) -> tuple[DriverStatus, DriverStatus]:
     clock = SystemClock()
     with _connected(run_dir / "driver.sock") as driver:
         before = _ask(driver, GetStatus()).status
-        order = AbortOrder(reason="stopped by hand with ald stop", by="ald stop")
+        order = AbortOrder(reason=REASON, by="ald stop")
         reply = _ask(driver, AbortRun(uid="", order=order))
         if reply.error is not None:
             raise RefusedError(reply.error.reason, f"the driver refuses: {reply.error.message}")
@@ -66,9 +111,7 @@ def stop(
         while is_under_way(before, now) and clock.monotonic_ns() < deadline_ns:
             time.sleep(LOOK_INTERVAL_S)  # noqa: TID251 -- no event loop here
             now = _ask(driver, GetStatus()).status
-    if not is_confirmed(before, now):
-        raise PeerError(f"NOT CONFIRMED: {summary(before, now)}")
-    print(f"safe state confirmed by the PLC: {summary(before, now)}")
+    return before, now
 
 
 def is_under_way(before: DriverStatus, now: DriverStatus) -> bool:

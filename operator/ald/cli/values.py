@@ -5,26 +5,21 @@ from __future__ import annotations
 import asyncio
 import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated
 
-import aiohttp
 import msgspec
 import typer
 
 from ald.cli import kubectl
 from ald.cli.examples import examples
+from ald.cli.gateway import gateway
 from ald.cli.render import Output, show, show_json
 from ald.cli.render_values import MachineValues, values_page
 from ald.errors import PeerError
 from ald.kit import tls
-from ald.wire import ErrorReply, GatewayStatus, ValuesReply
-
-if TYPE_CHECKING:
-    import ssl
+from ald.wire import GatewayStatus, ValuesReply
 
 ANSWER_TIMEOUT_S = 10.0
-
-_Answer = TypeVar("_Answer", ValuesReply, GatewayStatus)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -86,35 +81,10 @@ def _ask_pod(name: str, namespace: str) -> MachineValues:
 
 async def _ask_gateway(url: str, directory: Path, expected: str, name: str) -> MachineValues:
     """Ask the gateway itself, with the certificate in `directory`. Raises PeerError, CredentialsError."""
-    refusals: list[str] = []
-    credentials = await asyncio.to_thread(tls.Credentials, directory, refusals.append)
-    context = credentials.client_context(expected)
-    try:
-        timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            read = await _get(session, f"{url}/v1/values", context, ValuesReply)
-            status = await _get(session, f"{url}/v1/status", context, GatewayStatus)
-    except TimeoutError as error:
-        raise PeerError(f"the gateway did not answer within {ANSWER_TIMEOUT_S:g} s") from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise PeerError(
-            f"the gateway of {name} cannot be reached: {'; '.join(refusals) or error}"
-        ) from error
+    async with gateway(url, directory, expected, timeout_s=ANSWER_TIMEOUT_S) as asked:
+        read = await asked.get("/v1/values", ValuesReply)
+        status = await asked.get("/v1/status", GatewayStatus)
     return combined(name, read, status)
-
-
-async def _get(
-    session: aiohttp.ClientSession, url: str, context: ssl.SSLContext, kind: type[_Answer]
-) -> _Answer:
-    async with session.get(url, ssl=context) as response:
-        body = await response.read()
-    try:
-        if response.status >= 300:
-            reply = msgspec.json.decode(body, type=ErrorReply)
-            raise PeerError(f"the gateway refuses: {reply.message} ({reply.reason})")
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
-        raise PeerError(f"the gateway's answer cannot be read: {error}") from error
 
 
 def combined(name: str, read: ValuesReply, status: GatewayStatus) -> MachineValues:

@@ -24,6 +24,13 @@ from ald.kit.tls import Credentials, CredentialsError, client_uri
 CHECK_INTERVAL_S_MAX = 60.0
 CHECKS_PER_LIFETIME = 20
 CREATE_ATTEMPTS_MAX = 5
+CLIENTS = (
+    (names.OPERATOR_SECRET, "operator"),
+    (names.LOGGER_SECRET, "logger"),
+    (names.STOP_SECRET, "stop"),
+)
+"""The Secret of each client, and its role."""
+
 log = get_logger()
 
 
@@ -53,7 +60,7 @@ class Keeper:
         before = self._authority.bundle if self._authority else b""
         self._authority = await self._current_authority()
         home = self._settings.operator_namespace
-        for name, role in ((names.OPERATOR_SECRET, "operator"), (names.LOGGER_SECRET, "logger")):
+        for name, role in CLIENTS:
             identity = client_uri(self._settings.installation, role)
             leaf = await self.ensure(Key(home, name), identity, _client_secret(Key(home, name)))
             if role == "operator":

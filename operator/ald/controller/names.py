@@ -17,6 +17,9 @@ MACHINE_FINALIZER = "ald.dev/machine-in-use"
 AUTHORITY_SECRET = "ald-ca"  # noqa: S105 -- the name of a Secret, not a secret
 OPERATOR_SECRET = "ald-operator-tls"  # noqa: S105 -- the name of a Secret, not a secret
 LOGGER_SECRET = "ald-logger-tls"  # noqa: S105 -- the name of a Secret, not a secret
+STOP_SECRET = "ald-stop-tls"  # noqa: S105 -- the name of a Secret, not a secret
+"""The certificate with which `ald stop` stops a machine from outside the cluster, and may do nothing else."""
+
 SELF_CHECK_LEASE = "ald-operator"
 
 

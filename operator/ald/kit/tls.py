@@ -23,7 +23,7 @@ REFRESH_S = 5.0
 """How often `keep_fresh` looks at the files."""
 
 CERTIFICATE, KEY, AUTHORITIES = "tls.crt", "tls.key", "ca.crt"
-ROLES = frozenset({"operator", "logger", "monitor"})
+ROLES = frozenset({"operator", "logger", "monitor", "stop"})
 
 
 class CredentialsError(TemporaryError):

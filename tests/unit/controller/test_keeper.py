@@ -44,10 +44,10 @@ def case(tmp_path):
     return Case(tmp_path / "tls")
 
 
-async def test_the_first_refresh_makes_the_authority_and_both_clients(case):
+async def test_the_first_refresh_makes_the_authority_and_all_clients(case):
     assert await case.keeper.refresh()
     assert set(case.data(names.AUTHORITY_SECRET)) == {"ca.crt", "ca.key", "bundle.crt"}
-    for name in (names.OPERATOR_SECRET, names.LOGGER_SECRET):
+    for name in (names.OPERATOR_SECRET, names.LOGGER_SECRET, names.STOP_SECRET):
         assert set(case.data(name)) == {"tls.crt", "tls.key", "ca.crt"}
         assert case.data(name)["ca.crt"] == case.data(names.AUTHORITY_SECRET)["bundle.crt"]
     assert (case.directory / "tls.crt").read_bytes() == case.data(names.OPERATOR_SECRET)["tls.crt"]

@@ -65,6 +65,7 @@ BODY_TIMEOUT_S = 10.0
 """Longest time for a body to arrive."""
 
 _OPERATOR = frozenset({"operator"})
+_STOPPERS = frozenset({"operator", "stop"})
 _LOGGER = frozenset({"logger"})
 _VIEWERS = frozenset({"operator", "monitor", "gateway"})
 _JSON = "application/json"
@@ -90,6 +91,7 @@ class Service:
             ("PUT", "/v1/plant"): (self._put_plant, _OPERATOR),
             ("POST", "/v1/runs"): (self._post_run, _OPERATOR),
             ("POST", "/v1/runs/{uid}/abort"): (self._post_abort, _OPERATOR),
+            ("POST", "/v1/stop"): (self._post_stop, _STOPPERS),
             ("POST", "/v1/runs/{uid}/action"): (self._post_action, _OPERATOR),
             ("POST", "/v1/clear"): (self._post_clear, _OPERATOR),
             ("POST", "/v1/confirm"): (self._post_confirm, _OPERATOR),
@@ -138,6 +140,11 @@ class Service:
         # Whatever else is wrong, this one is only handed on.
         order = strict.decode(await _body(request), AbortOrder)
         return await self._order(AbortRun(uid=request.match_info["uid"], order=order))
+
+    async def _post_stop(self, request: web.Request) -> web.Response:
+        """Abort whatever runs; also for those who know of no run: `ald stop` from outside the cluster."""
+        order = strict.decode(await _body(request), AbortOrder)
+        return await self._order(AbortRun(uid="", order=order))
 
     async def _post_action(self, request: web.Request) -> web.Response:
         order = strict.decode(await _body(request), ActionOrder)
