@@ -156,6 +156,33 @@ class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: int
     reconnects: int
     worst_valve_wait_ns: int
+    desyncs: int = 0
+    exceptions: int = 0
+    failed_connects: int = 0
+
+
+class IoTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """Round trips of one read block or kind of write: how many fell into each class, the last without an upper bound."""
+
+    request: str
+    bounds_ns: tuple[int, ...]
+    counts: tuple[int, ...]
+    sum_ns: int
+
+
+class LaneFailures(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests of one lane of the link that failed in one way: refused, timed-out, desync or lost."""
+
+    lane: str
+    outcome: str
+    count: int
+
+
+class LinkFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What only metrics want to know of the link. Bounded: `ald.plc.times.HISTOGRAMS_MAX`, lanes times outcomes."""
+
+    io_times: tuple[IoTimes, ...]
+    failures: tuple[LaneFailures, ...]
 
 
 class ScanStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -320,11 +347,25 @@ class GetStatus(msgspec.Struct, frozen=True, kw_only=True, tag="status"):
     """Front to driver: say how you are."""
 
 
+class GetFigures(msgspec.Struct, frozen=True, kw_only=True, tag="figures"):
+    """Front to driver: say how you are, and what metrics show of the link besides."""
+
+
 class DriverRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One packet to the driver."""
 
     id: int
-    request: LoadPlant | StartRun | AbortRun | DirectRun | Clear | GoSafe | Confirm | GetStatus
+    request: (
+        LoadPlant
+        | StartRun
+        | AbortRun
+        | DirectRun
+        | Clear
+        | GoSafe
+        | Confirm
+        | GetStatus
+        | GetFigures
+    )
 
 
 class DriverReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -337,3 +378,4 @@ class DriverReply(msgspec.Struct, frozen=True, kw_only=True):
     at_ns: int
     status: DriverStatus
     error: ErrorReply | None = None
+    figures: LinkFigures | None = None

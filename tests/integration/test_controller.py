@@ -85,6 +85,7 @@ def test_an_applied_machine_gets_its_gateway_and_becomes_ready(operator):
 def test_a_run_is_ordered_once_mirrored_and_ended_with_the_gateways_outcome(operator):
     gateway = ready(operator).gateway
     uid = running(operator, "one")
+    eventually(lambda: operator.metric("ald_operator_runs_open") == 1, within_s=5)
     status = operator.resources.read("reciperun", "one")["status"]
     assert status["step"] == "deposit/tma"
     assert status["iterations"] == "1/100"
@@ -116,6 +117,7 @@ def test_a_run_is_ordered_once_mirrored_and_ended_with_the_gateways_outcome(oper
     reasons = {e["reason"] for e in json.loads(events)["items"]}
     assert {"Running", "Completed"} <= reasons
     assert operator.metric("ald_operator_runs_ended_total") == 1
+    eventually(lambda: operator.metric("ald_operator_runs_open") == 0, within_s=5)
 
 
 def test_an_ended_run_is_never_written_again(operator):

@@ -48,7 +48,7 @@ def filled(scans=5, name="feed-1"):
 
 
 async def test_what_a_gateway_has_is_stored_and_then_confirmed(play_gateway, make_logger, database):
-    gateway = await play_gateway()
+    began, gateway = time.time(), await play_gateway()
     gateway.add(filled(5).batch())
     logger = make_logger(database, gateway)
     logger.start()
@@ -59,6 +59,11 @@ async def test_what_a_gateway_has_is_stored_and_then_confirmed(play_gateway, mak
     assert await asyncio.to_thread(logger.metric, "ald_logger_batch_seconds_count") == 1
     assert await asyncio.to_thread(logger.metric, "ald_logger_feed_lag_records") == 0
     assert await asyncio.to_thread(logger.metric, "ald_logger_pool_connections") >= 1
+    assert await asyncio.to_thread(logger.metric, "ald_logger_records_total") == 6
+    for name in ("ald_logger_gateway_connected", "ald_logger_database_ready"):
+        assert await asyncio.to_thread(logger.metric, name) == 1
+    stored = await asyncio.to_thread(logger.metric, "ald_logger_last_stored_timestamp_seconds")
+    assert began <= stored <= time.time()
 
 
 async def test_a_killed_logger_goes_on_where_the_history_ends(play_gateway, make_logger, database):
@@ -161,6 +166,7 @@ async def test_a_gap_is_on_record_in_the_log_and_in_the_metrics(
 
 
 @pytest.mark.requirement("DI-04")
+@pytest.mark.requirement("PLC-BG-03")
 async def test_records_that_cannot_be_stored_do_not_hold_up_the_feed(
     play_gateway, make_logger, database
 ):
@@ -176,6 +182,7 @@ async def test_records_that_cannot_be_stored_do_not_hold_up_the_feed(
     assert value(database, "SELECT count(*) FROM dead_letters WHERE body IS NOT NULL") == 2
     assert value(database, VALUES) == 6
     assert [line["count"] for line in logger.said("records_rejected")] == [2]
+    assert await asyncio.to_thread(logger.metric, "ald_logger_dead_letters_total") == 2
 
 
 async def test_two_loggers_store_everything_once(play_gateway, make_logger, database):

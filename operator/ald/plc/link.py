@@ -21,8 +21,6 @@ import enum
 from collections import deque
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ald.errors import (
     LinkDesyncError,
     LinkDownError,
@@ -32,9 +30,10 @@ from ald.errors import (
 )
 from ald.kit import backoff
 from ald.plc import codec
+from ald.plc.counters import Completion, Counts, LinkCounters, Sent
 from ald.plc.pending import Lane, Pending
 from ald.plc.request import Request, is_write
-from ald.plc.times import TimesByKind, TimesSummary
+from ald.plc.times import IoTimes, TimesByKind, TimesSummary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,42 +64,6 @@ class State(enum.Enum):
     CLOSED = "closed"
 
 
-class Completion(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a request. Times are monotonic; 0 where it did not come to that.
-
-    data: what a read brought (see `codec.decode_answer`), b"" otherwise. unknown: a write of which nobody can say whether
-    it took effect; read back before deciding anything.
-    """
-
-    token: int
-    ok: bool
-    error: LinkError | None
-    data: bytes
-    sent_ns: int
-    acked_ns: int
-    unknown: bool
-
-
-class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """A request whose last byte was handed to the kernel; `sent_ns` was read right before."""
-
-    token: int
-    sent_ns: int
-
-
-class LinkCounters(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts since the link was made. `connects` counts connections that came up, the first included."""
-
-    requests: int
-    timeouts: int
-    desyncs: int
-    exceptions: int
-    connects: int
-    reconnects: int
-    failed_connects: int
-    worst_valve_wait_ns: int
-
-
 class Link:
     """See the module. `unit_random` gives numbers in [0, 1) for the jitter of reconnection."""
 
@@ -124,8 +87,7 @@ class Link:
         self._completions: list[Completion] = []
         self._sent: list[Sent] = []
         self._times = TimesByKind()
-        self._requests = self._timeouts = self._desyncs = self._exceptions = 0
-        self._connects = self._failed_connects = self._worst_valve_wait_ns = 0
+        self._counts = Counts()
 
     # What the driver uses.
 
@@ -142,16 +104,16 @@ class Link:
     @property
     def counters(self) -> LinkCounters:
         """Everything counted so far."""
-        return LinkCounters(
-            requests=self._requests,
-            timeouts=self._timeouts,
-            desyncs=self._desyncs,
-            exceptions=self._exceptions,
-            connects=self._connects,
-            reconnects=max(0, self._connects - 1),
-            failed_connects=self._failed_connects,
-            worst_valve_wait_ns=self._worst_valve_wait_ns,
-        )
+        return self._counts.now
+
+    @property
+    def failures(self) -> tuple[tuple[str, str, int], ...]:
+        """Lane, outcome (refused, timed-out, desync, lost) and count of the requests that failed."""
+        return self._counts.failures
+
+    def io_times(self) -> tuple[IoTimes, ...]:
+        """Return histograms of the round trips of each read block and each kind of write."""
+        return self._times.io_times()
 
     def summaries(self) -> tuple[TimesSummary, ...]:
         """Return round-trip figures of each read block and each kind of write."""
@@ -223,7 +185,7 @@ class Link:
         """The connection is up."""
         assert self._state is State.CONNECTING, "only a try can succeed"
         self._state = State.UP
-        self._connects += 1
+        self._counts.connects += 1
         self.message = f"connected to {self.settings.host} port {self.settings.port}"
         self._reader = codec.FrameReader()
 
@@ -247,7 +209,7 @@ class Link:
             pending.end = self._handed + len(self._outgoing)
             self._in_flight[self._transaction] = pending
             self._leaving.append(pending)
-            self._requests += 1
+            self._counts.requests += 1
         return bytes(self._outgoing)
 
     def handed_over(self, count: int, at_ns: int) -> None:
@@ -261,7 +223,7 @@ class Link:
             self._sent.append(Sent(token=pending.token, sent_ns=at_ns))
             if pending.is_valve_edge:
                 wait_ns = at_ns - pending.submitted_ns
-                self._worst_valve_wait_ns = max(self._worst_valve_wait_ns, wait_ns)
+                self._counts.worst_valve_wait_ns = max(self._counts.worst_valve_wait_ns, wait_ns)
 
     def receive(self, data: bytes, now_ns: int) -> None:
         """Take in bytes from the PLC; b"" means that it closed the connection."""
@@ -279,9 +241,7 @@ class Link:
         """The connection failed or has to go: fail everything, and try again after the backoff."""
         if self._state in (State.DOWN, State.CLOSED):
             return
-        self._timeouts += isinstance(error, LinkTimeoutError)
-        self._desyncs += isinstance(error, LinkDesyncError)
-        self._failed_connects += self._state is State.CONNECTING
+        self._counts.lost(error, was_connecting=self._state is State.CONNECTING)
         self._attempt += 1
         delay_s = backoff.delay_s(
             self._attempt,
@@ -345,7 +305,8 @@ class Link:
             data = codec.decode_answer(pending.request, self.settings.unit, frame)
         except ModbusExceptionError as refused:
             error = refused
-            self._exceptions += 1
+            self._counts.exceptions += 1
+            self._counts.failed(pending.lane, refused)
         del self._in_flight[frame.transaction]
         # Only an answer proves that the PLC serves us; one that accepts and closes at once keeps backing off.
         self._attempt = 0
@@ -379,6 +340,7 @@ class Link:
                 self._fail(waiting.popleft(), LinkDownError(str(error)), unknown=False)
 
     def _fail(self, pending: Pending, error: LinkError, *, unknown: bool) -> None:
+        self._counts.failed(pending.lane, error)
         self._completions.append(
             Completion(
                 token=pending.token,

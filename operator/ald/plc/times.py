@@ -16,6 +16,25 @@ KINDS_MAX = 1024
 """Blocks and kinds of writes whose round trips are kept apart; the oldest go first."""
 
 
+BOUNDS_NS = tuple(
+    int(ms * 1e6) for ms in (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+)
+"""Upper bounds of the classes that round trips are counted in; whatever is longer comes last."""
+
+HISTOGRAMS_MAX = 64
+"""Blocks and kinds of writes with a histogram of their own; what comes later shares one, so that metrics stay few."""
+
+OTHERS = "other"
+
+
+class IoTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """All round trips of one kind of request: how many fell into each class of `BOUNDS_NS` and behind them, and their sum."""
+
+    request: str
+    counts: tuple[int, ...]
+    sum_ns: int
+
+
 class TimesSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Round trips of one kind of request, in ns; quantiles over the last `WINDOW`, `count` and `worst` over all."""
 
@@ -68,14 +87,26 @@ class Times:
         )
 
 
+class _Histogram:
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS_NS) + 1)
+        self.sum_ns = 0
+
+    def add(self, round_trip_ns: int) -> None:
+        self.counts[bisect.bisect_left(BOUNDS_NS, round_trip_ns)] += 1
+        self.sum_ns += round_trip_ns
+
+
 class TimesByKind:
     """Round trips of each block that is read, and of each kind of write."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, Times] = {}
+        self._histograms: dict[str, _Histogram] = {}
 
     def add(self, kind: str, round_trip_ns: int) -> None:
         """Take in one more of a kind."""
+        self._histogram(kind).add(round_trip_ns)
         times = self._kinds.get(kind)
         if times is None:
             if len(self._kinds) >= KINDS_MAX:
@@ -91,6 +122,21 @@ class TimesByKind:
         times = self._kinds.get(read)
         known = [times] if times else [t for k, t in self._kinds.items() if k.startswith("read ")]
         return max((t.quantile_ns(0.999) or 0 for t in known), default=None)
+
+    def io_times(self) -> tuple[IoTimes, ...]:
+        """Return the histograms of all kinds, by name."""
+        return tuple(
+            IoTimes(request=kind, counts=tuple(one.counts), sum_ns=one.sum_ns)
+            for kind, one in sorted(self._histograms.items())
+        )
+
+    def _histogram(self, kind: str) -> _Histogram:
+        """Return where a kind is counted. Unlike `Times` it is never dropped: a counter does not go back."""
+        found = self._histograms.get(kind)
+        if found is None:
+            name = kind if len(self._histograms) < HISTOGRAMS_MAX else OTHERS
+            found = self._histograms.setdefault(name, _Histogram())
+        return found
 
     def summaries(self) -> tuple[TimesSummary, ...]:
         """Return the figures of every kind."""

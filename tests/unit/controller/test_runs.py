@@ -163,6 +163,9 @@ async def test_an_abort_goes_to_the_gateway_without_waiting_for_anything_else():
         )
         case.runs.look()
         await case.until(lambda: case.bench.gateway.sent("abort") == [s.UID])
+        await case.until(
+            lambda: b"ald_operator_abort_seconds_count 1.0" in case.bench.metrics.text()
+        )
 
 
 async def test_an_abort_that_overtakes_the_order_to_start_is_sent_again_until_it_counts():

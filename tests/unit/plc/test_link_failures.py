@@ -298,3 +298,24 @@ def test_whatever_happens_every_token_completes_once_and_no_write_is_sent_twice(
     for completion in story.done:
         assert not completion.unknown or completion.token in story.written
         assert not completion.ok or completion.acked_ns >= completion.sent_ns
+
+
+def test_failures_are_counted_by_lane_and_by_how():
+    bench = Bench(window=3)
+    bench.link.submit(Lane.RECIPE, OPEN, 1, 0)
+    bench.flush(0)
+    bench.link.receive(exception_to(bench.seen.pop(), 2), 1)
+    bench.link.submit(Lane.SCAN, READ, 2, 1)
+    bench.link.submit(Lane.HEARTBEAT, WriteRegisters(3, (7,)), 3, 1)
+    bench.flush(1)
+    bench.link.submit(Lane.SCAN, READ, 4, 1)
+    bench.link.tick(1000 * MS + 1)
+    bench.link.submit(Lane.SAFE, CLOSE, 5, 1001 * MS)
+    assert bench.link.failures == (
+        ("safe", "lost", 1),
+        ("recipe", "refused", 1),
+        ("heartbeat", "timed-out", 1),
+        ("scan", "lost", 1),
+        ("scan", "timed-out", 1),
+    )
+    assert [(one.request, sum(one.counts)) for one in bench.link.io_times()] == [("write coils", 1)]

@@ -1,7 +1,15 @@
 import math
 import random
 
-from ald.plc.times import KINDS_MAX, WINDOW, Times, TimesByKind
+from ald.plc.times import (
+    BOUNDS_NS,
+    HISTOGRAMS_MAX,
+    KINDS_MAX,
+    OTHERS,
+    WINDOW,
+    Times,
+    TimesByKind,
+)
 
 
 def test_nothing_is_known_before_the_first_round_trip():
@@ -49,3 +57,24 @@ def test_kinds_are_bounded_and_the_oldest_go_first():
     kept = [summary.request for summary in times.summaries()]
     assert len(kept) == KINDS_MAX
     assert kept[0] == "read holding 00001+1"
+
+
+def test_a_histogram_counts_every_round_trip_in_the_class_that_holds_it():
+    times = TimesByKind()
+    for round_trip_ns in (0, BOUNDS_NS[0], BOUNDS_NS[0] + 1, BOUNDS_NS[-1] + 1):
+        times.add("write coils", round_trip_ns)
+    (found,) = times.io_times()
+    assert found.request == "write coils"
+    assert found.counts == (2, 1, *(0,) * (len(BOUNDS_NS) - 2), 1)
+    assert found.sum_ns == 2 * BOUNDS_NS[0] + BOUNDS_NS[-1] + 2
+
+
+def test_histograms_are_bounded_and_lose_nothing():
+    times = TimesByKind()
+    for n in range(2 * KINDS_MAX):
+        times.add(f"read holding {n:05}+1", 1000)
+    times.add("read holding 00000+1", 1000)
+    found = {one.request: sum(one.counts) for one in times.io_times()}
+    assert len(found) == HISTOGRAMS_MAX + 1
+    assert found["read holding 00000+1"] == 2
+    assert found[OTHERS] == 2 * KINDS_MAX - HISTOGRAMS_MAX

@@ -333,7 +333,7 @@ class Executor:
             error = ErrorReply(reason=refused.reason, message=str(refused))
         except InvalidInputError as invalid:
             error = requests.invalid(invalid)
-        return self._reply(request.id, error)
+        return requests.with_figures(self._reply(request.id, error), request, self._station)
 
     def _check_room(self, given: Input) -> None:
         """Refuse a run or a plant that the ring could not hold: a run without its record is none."""

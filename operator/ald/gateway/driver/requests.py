@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ald.engine.inputs import (
     AbortAsked,
     ActionAsked,
@@ -23,8 +25,10 @@ from ald.wire import (
     Clear,
     Confirm,
     DirectRun,
+    DriverReply,
     DriverRequest,
     ErrorReply,
+    GetFigures,
     GetStatus,
     GoSafe,
     LinkStatus,
@@ -34,6 +38,7 @@ from ald.wire import (
 )
 
 if TYPE_CHECKING:
+    from ald.gateway.driver.station import Station
     from ald.plant.model import Plant
 
 NO_LINK = LinkStatus(
@@ -73,8 +78,17 @@ def input_of(request: DriverRequest, now_ns: int, write_spread_ns: int | None) -
             )
         case Clear() | GoSafe() | Confirm() as asked:
             return _of_person(asked, now_ns)
-        case GetStatus():
+        case GetStatus() | GetFigures():
             return None
+
+
+def with_figures(
+    reply: DriverReply, request: DriverRequest, station: Station | None
+) -> DriverReply:
+    """Return the reply with what metrics show of the link, where that was asked for and there is one."""
+    if station is None or not isinstance(request.request, GetFigures):
+        return reply
+    return msgspec.structs.replace(reply, figures=station.figures())
 
 
 def _of_person(asked: Clear | GoSafe | Confirm, now_ns: int) -> Input:

@@ -13,7 +13,8 @@ from ald.plant.model import Mode
 from ald.plc import link as plc
 from ald.plc.connection import Connection
 from ald.plc.request import WriteCoil, WriteCoils, WriteRegisters
-from ald.wire import LinkStatus, ScanStatus
+from ald.plc.times import BOUNDS_NS
+from ald.wire import IoTimes, LaneFailures, LinkFigures, LinkStatus, ScanStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -190,6 +191,27 @@ class Station:
             timeouts=counters.timeouts,
             reconnects=counters.reconnects,
             worst_valve_wait_ns=counters.worst_valve_wait_ns,
+            desyncs=counters.desyncs,
+            exceptions=counters.exceptions,
+            failed_connects=counters.failed_connects,
+        )
+
+    def figures(self) -> LinkFigures:
+        """Return what metrics show of the link besides its status."""
+        return LinkFigures(
+            io_times=tuple(
+                IoTimes(
+                    request=times.request,
+                    bounds_ns=BOUNDS_NS,
+                    counts=times.counts,
+                    sum_ns=times.sum_ns,
+                )
+                for times in self._link.io_times()
+            ),
+            failures=tuple(
+                LaneFailures(lane=lane, outcome=outcome, count=count)
+                for lane, outcome, count in self._link.failures
+            ),
         )
 
     def scan_status(self) -> ScanStatus:

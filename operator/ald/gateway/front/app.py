@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
@@ -24,13 +25,16 @@ from ald.kit import tls
 from ald.kit.clock import SystemClock
 from ald.kit.config import load
 from ald.kit.log import configure, get_logger
-from ald.wire import GetStatus
+from ald.wire import GetFigures, GetStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 POLL_INTERVAL_S = 0.25
 """How often the driver is asked how it is."""
+
+FIGURES_EVERY = 20
+"""Every so many times it is asked for what only metrics show, too."""
 
 FAREWELL_S = 25.0
 """How long the front stays after SIGTERM for the driver's last record; the pod has 45 s."""
@@ -108,9 +112,10 @@ async def serve(settings: Settings) -> None:
 async def watch(driver: Driver, board: Board, holder: Path) -> None:
     """Ask the driver how it is, for ever; while it is silent, tell who may be in its way."""
     host = socket.gethostname()
-    while True:
+    for count in itertools.count():
         try:
-            board.answered(await driver.ask(GetStatus()))
+            with_figures = board.figures is None or count % FIGURES_EVERY == 0
+            board.answered(await driver.ask(GetFigures() if with_figures else GetStatus()))
         except PeerError:
             name = await asyncio.to_thread(holder_name, holder)
             board.set_driver(None, waiting_for="" if name.split("/")[0] == host else name)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import ald
-from ald.wire import PROTOCOL, DriverReply, DriverStatus, GatewayStatus
+from ald.wire import PROTOCOL, DriverReply, DriverStatus, GatewayStatus, LinkFigures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +49,7 @@ class Board:
         self._changed = asyncio.Event()
         self._driver: DriverStatus | None = None
         self._answered_ns = 0
+        self._figures: LinkFigures | None = None
         self._waiting_for = ""
         self._journal: tuple[bool, str] = (False, "the journal is not open yet")
         self._marks: Marks | None = None
@@ -60,6 +61,11 @@ class Board:
     def driver(self) -> DriverStatus | None:
         """The driver's last word; None while it does not answer."""
         return self._driver
+
+    @property
+    def figures(self) -> LinkFigures | None:
+        """What metrics show of the link besides its status, as last heard; None while the driver does not answer."""
+        return self._figures
 
     @property
     def journal_ok(self) -> bool:
@@ -97,11 +103,13 @@ class Board:
         """Take in an answer of the driver, unless a later one was read first: the status never goes back in time."""
         if reply.at_ns >= self._answered_ns:
             self._answered_ns = reply.at_ns
+            self._figures = reply.figures or self._figures
             self.set_driver(reply.status)
 
     def set_driver(self, status: DriverStatus | None, waiting_for: str = "") -> None:
         """Take in the driver's word."""
         before, now_ns = self._driver, self._clock.monotonic_ns()
+        self._figures = None if status is None else self._figures
         self._driver = status
         changed = vital(before) != vital(status) or self._waiting_for != waiting_for
         self._waiting_for = waiting_for

@@ -18,6 +18,7 @@ from ald.wire import (
     DirectRun,
     DriverReply,
     DriverRequest,
+    GetFigures,
     GetStatus,
     GoSafe,
     LoadPlant,
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 ANSWER_TIMEOUT_S = 2.0
 """A driver that is alive answers in milliseconds."""
 
-Request = LoadPlant | StartRun | AbortRun | DirectRun | Clear | GoSafe | Confirm | GetStatus
+Request = (
+    LoadPlant | StartRun | AbortRun | DirectRun | Clear | GoSafe | Confirm | GetStatus | GetFigures
+)
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(DriverReply)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
@@ -16,7 +21,7 @@ if TYPE_CHECKING:
 
     from ald.gateway.front.board import Board
     from ald.gateway.front.journal import Journal
-    from ald.wire import DriverStatus
+    from ald.wire import DriverStatus, LinkFigures
 
 
 class Metrics:
@@ -65,6 +70,8 @@ class _Present(Collector):
         yield _gauge("ald_driver_up", "1 while the driver answers.", board.driver is not None)
         if board.driver is not None:
             yield from _of_driver(board.driver)
+        if board.figures is not None:
+            yield from _of_link(board.figures)
 
 
 def _of_driver(status: DriverStatus) -> Iterator[Metric]:
@@ -89,6 +96,37 @@ def _of_driver(status: DriverStatus) -> Iterator[Metric]:
         "Longest wait of a valve write for the link.",
         link.worst_valve_wait_ns / 1e9,
     )
+    yield _counter(
+        "ald_plc_desyncs", "Answers of the PLC that did not belong to their request.", link.desyncs
+    )
+    yield _counter(
+        "ald_plc_exceptions", "Requests that the PLC answered with an exception.", link.exceptions
+    )
+    yield _counter(
+        "ald_plc_failed_connects", "Tries to connect that came to nothing.", link.failed_connects
+    )
+
+
+def _of_link(figures: LinkFigures) -> Iterator[Metric]:
+    """Yield what the link counts by block and by lane."""
+    failures = CounterMetricFamily(
+        "ald_plc_failures",
+        "Requests to the PLC that failed, by lane and by how: refused, timed-out, desync, lost.",
+        labels=("lane", "outcome"),
+    )
+    for each in figures.failures:
+        failures.add_metric((each.lane, each.outcome), each.count)
+    yield failures
+    times = HistogramMetricFamily(
+        "ald_plc_io_seconds",
+        "Time from a request to its answer, by block that is read and by kind of write.",
+        labels=("request",),
+    )
+    for one in figures.io_times:
+        total = tuple(itertools.accumulate(one.counts))
+        bounds = [*(str(bound / 1e9) for bound in one.bounds_ns), "+Inf"]
+        times.add_metric((one.request,), list(zip(bounds, total, strict=True)), one.sum_ns / 1e9)
+    yield times
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -1,11 +1,17 @@
 """What the station makes of what the link says."""
 
+from collections.abc import Callable
+
 import pytest
 
+from ald.gateway.driver.requests import with_figures
 from ald.gateway.driver.spread import WRITES_MIN
 from ald.gateway.driver.station import HEARTBEAT_TOKEN, Station
 from ald.plant.model import digest
+from ald.plc import times
 from ald.plc.link import Completion, LinkCounters
+from ald.wire import DriverReply, DriverRequest, GetFigures, GetStatus, LaneFailures
+from fixtures.driver import IDLE
 from unit.engine.programs import MS, PLANT
 
 
@@ -35,6 +41,8 @@ class SpokenFor:
 
     def __init__(self) -> None:
         self.done: list[Completion] = []
+        self.failures: tuple[tuple[str, str, int], ...] = ()
+        self.io_times: Callable[[], tuple[times.IoTimes, ...]] = tuple
 
     def sent(self):
         return []
@@ -77,3 +85,22 @@ def test_every_acknowledged_write_counts_for_the_spread_and_no_read(station, lin
     assert station.write_spread.ns() is None
     list(station.news("", 0))
     assert station.write_spread.ns() == 3 * MS
+
+
+def test_the_figures_are_those_of_the_link_with_the_bounds_of_their_classes(station, link):
+    link.failures = (("scan", "lost", 2),)
+    link.io_times = lambda: (times.IoTimes(request="write coils", counts=(1, 2), sum_ns=9),)
+    figures = station.figures()
+    assert figures.failures == (LaneFailures(lane="scan", outcome="lost", count=2),)
+    (found,) = figures.io_times
+    assert (found.request, found.counts, found.sum_ns) == ("write coils", (1, 2), 9)
+    assert found.bounds_ns == times.BOUNDS_NS
+
+
+def test_figures_are_told_only_to_whom_asks_for_them(station, link):
+    link.failures, link.io_times = (), lambda: ()
+    reply = DriverReply(id=1, at_ns=1, status=IDLE)
+    told = with_figures(reply, DriverRequest(id=1, request=GetFigures()), station)
+    assert told.figures is not None
+    assert with_figures(reply, DriverRequest(id=1, request=GetStatus()), station) is reply
+    assert with_figures(reply, DriverRequest(id=1, request=GetFigures()), None) is reply
