@@ -11,6 +11,7 @@
         ├── LinkError              the connection to the PLC
         │   ├── LinkDownError      no connection now
         │   ├── LinkTimeoutError   no answer in time; the outcome of a write is unknown
+        │   ├── LinkHeldBackError  not sent: the PLC has failed at such requests for a while
         │   ├── LinkDesyncError    an answer that does not belong to its request; the connection is dropped
         │   └── ModbusExceptionError  the PLC answered with an exception code
         ├── RingFullError          the reader of the ring between driver and front is too far behind
@@ -104,6 +105,10 @@ class LinkDownError(LinkError):
 
 class LinkTimeoutError(LinkError):
     """No answer in time: of a write it is unknown whether it took effect."""
+
+
+class LinkHeldBackError(LinkError):
+    """The request was not sent: the PLC has failed at requests of its kind too often in a row."""
 
 
 class LinkDesyncError(LinkError):

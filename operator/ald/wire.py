@@ -147,7 +147,10 @@ class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The connection to the PLC. `since_wall_ns` is when `connected` last changed."""
+    """The connection to the PLC. `since_wall_ns` is when `connected` last changed.
+
+    is_holding_back: the breaker is open, so that scans, read-backs and commands wait.
+    """
 
     connected: bool
     message: str
@@ -159,6 +162,7 @@ class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):
     desyncs: int = 0
     exceptions: int = 0
     failed_connects: int = 0
+    is_holding_back: bool = False
 
 
 class IoTimes(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,7 +175,7 @@ class IoTimes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LaneFailures(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests of one lane of the link that failed in one way: refused, timed-out, desync or lost."""
+    """Requests of one lane of the link that failed in one way: refused, timed-out, desync, held-back or lost."""
 
     lane: str
     outcome: str

@@ -13,6 +13,7 @@ from ald.engine.inputs import Answered, Scanned
 from ald.gateway.driver.kernel import sharpen_sleep
 from ald.gateway.driver.station import Station
 from ald.kit.clock import SystemClock
+from ald.kit.lines import Lines
 from ald.plant.model import DataType, LinkSettings, Order, Plant, Table
 from ald.plc.connection import Connection
 from ald.plc.link import Lane, Link
@@ -114,7 +115,7 @@ class Scanning:
 
     def __init__(self, of: Plant) -> None:
         self._clock = SystemClock()
-        self._station = Station(of, "digest", self._clock, random.Random(1).random)
+        self._station = Station(of, "digest", self._clock, random.Random(1).random, Lines())
         self._scans: list[int] = []
         self._answers: list[Answered] = []
 

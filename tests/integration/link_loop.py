@@ -13,14 +13,15 @@ from ald.plc.link import Lane, Link
 class Loop:
     """The driver's loop in small: poll, take in, hand over."""
 
-    def __init__(self, port, *, host="127.0.0.1", timeout_s=0.5, window=1):
-        settings = LinkSettings(
+    def __init__(self, port, *, host="127.0.0.1", timeout_s=0.5, window=1, **settings):
+        declared = LinkSettings(
             host=host,
             port=port,
             timeout_ns=int(timeout_s * 1e9),
             requests_in_flight=window,
+            **settings,
         )
-        self.link = Link(settings, random.Random(1).random)
+        self.link = Link(declared, random.Random(1).random)
         self.connection = Connection(self.link, time.monotonic_ns)
         self.done = {}
         self._token = 0

@@ -175,6 +175,7 @@ def test_metrics_show_what_the_driver_counts(front):
         "ald_plc_desyncs_total": 5,
         "ald_plc_exceptions_total": 6,
         "ald_plc_failed_connects_total": 7,
+        "ald_plc_held_back": 1,
         'ald_plc_failures_total{lane="scan",outcome="timed-out"}': 8,
         'ald_plc_io_seconds_bucket{le="0.001",request="read holding 0+4"}': 1,
         'ald_plc_io_seconds_bucket{le="0.002",request="read holding 0+4"}': 3,

@@ -1,6 +1,7 @@
 """Link and connection over real sockets: against the simulator, and against PLCs that misbehave in every known way."""
 
 import contextlib
+import itertools
 import socket
 import struct
 import threading
@@ -310,3 +311,16 @@ def test_a_valve_write_is_not_kept_waiting_by_scans(simulator):
         waited_ms = driver.link.counters.worst_valve_wait_ns / 1e6
         assert waited_ms < 100, "more than the one request in flight was waited for"
         assert driver.result(WriteCoil(15, False), Lane.RECIPE).ok
+
+
+@pytest.mark.parametrize("window", [1, 4])
+def test_a_plc_gets_its_pauses(simulator, window):
+    pauses = {"pause_connect_ns": 60_000_000, "pause_request_ns": 15_000_000}
+    began_ns = time.monotonic_ns()
+    with loop(simulator.port, timeout_s=5, window=window, **pauses) as driver:
+        driver.up()
+        tokens = {driver.ask(WriteRegisters(2000 + 2 * n, (n, n)), Lane.SAFE) for n in range(6)}
+        driver.until(lambda: driver.done.keys() >= tokens)
+    times = [write["received_ns"] for write in simulator.writes()]
+    assert times[0] - began_ns >= pauses["pause_connect_ns"]
+    assert min(b - a for a, b in itertools.pairwise(times)) >= pauses["pause_request_ns"]

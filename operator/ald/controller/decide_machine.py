@@ -225,6 +225,11 @@ def _connected(situation: Situation) -> Fact:
     if driver.link.connected:
         refusals = driver.scan.refusals
         message = f"The PLC answers, but refuses: {refusals}." if refusals else "The PLC answers."
+        if driver.link.is_holding_back:
+            message = (
+                "The PLC is connected, but has failed at scans several times in a row: they are held back for up to a"
+                " second at a time until it answers one. Heartbeat, valves and safe state are not."
+            )
         return Fact(type="Connected", status="True", reason="Connected", message=message)
     message = f"No connection to the PLC: {driver.link.message or 'not connected yet'}."
     return Fact(type="Connected", status="False", reason="Disconnected", message=message)

@@ -118,13 +118,17 @@ def _too_short(turn: Turn, given: RunGiven) -> Iterator[tuple[str, str]]:
     link = layout.plant.link
     measured_ns = given.write_spread_ns
     spread_ns = link.write_spread_ns if measured_ns is None else measured_ns
-    limit_ns = pulse_limit.minimum_ns(link.cycle_ns, spread_ns, timing)
+    # The closing edge may have to wait for the pause, too.
+    uneven_ns = spread_ns + link.pause_request_ns
+    limit_ns = pulse_limit.minimum_ns(link.cycle_ns, uneven_ns, timing)
     of = (
         "as plc.writeSpread declares: too few writes have been measured"
         if measured_ns is None
         else "p99 - p1 of the last write round trips"
     )
     made_of = f"plc.cycle {format_duration(link.cycle_ns)} + {format_duration(spread_ns)} ({of})"
+    if link.pause_request_ns:
+        made_of += f" + plc.pauses.betweenRequests {format_duration(link.pause_request_ns)}"
     for pulse in pulse_limit.too_short(program.instructions, limit_ns):
         yield "PulseTooShort", pulse_limit.reason(pulse, limit_ns, made_of, timing)
 

@@ -59,6 +59,8 @@ def _numbers(plant: Plant) -> Iterator[Violation]:
         ("link.max_bits", link.max_bits, 1, READ_BITS_MAX),
         ("link.max_gap", link.max_gap, 0, ADDRESS_MAX),
         ("link.cycle_ns", link.cycle_ns, 1, DURATION_NS_MAX),
+        ("link.pause_connect_ns", link.pause_connect_ns, 0, DURATION_NS_MAX),
+        ("link.pause_request_ns", link.pause_request_ns, 0, DURATION_NS_MAX),
         ("scan_period_ns", plant.scan_period_ns, 1, DURATION_NS_MAX),
         ("max_hold_ns", plant.max_hold_ns, 0, DURATION_NS_MAX),
     ]

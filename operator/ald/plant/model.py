@@ -196,7 +196,8 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `readable` empty means: gaps of up to `max_gap` addresses may be read over. Shared spaces: FC3 reads what FC4 would, FC1
     what FC2 would, so that blocks of both tables may be merged. `write_spread_ns` is how much the round trip of a write varies, as
-    long as too few of them have been measured.
+    long as too few of them have been measured. `pause_connect_ns`: from the connection to the first request. `pause_request_ns`:
+    from any request or answer to the next request.
     """
 
     host: str
@@ -212,6 +213,8 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
     readable: tuple[AddressRange, ...] = ()
     cycle_ns: int = 10_000_000
     write_spread_ns: int = 2_000_000
+    pause_connect_ns: int = 0
+    pause_request_ns: int = 0
 
 
 class Plant(msgspec.Struct, frozen=True, kw_only=True):

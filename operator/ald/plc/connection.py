@@ -69,7 +69,7 @@ class Connection:
             if failed:
                 self._link.lost(self._refused(failed), now_ns)
             else:
-                self._link.opened()
+                self._link.opened(now_ns)
         self.flush(now_ns)
 
     def flush(self, now_ns: int) -> None:
@@ -126,7 +126,7 @@ class Connection:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
         code = opened.connect_ex(address)
         if code == 0:
-            self._link.opened()
+            self._link.opened(now_ns)
         elif code != errno.EINPROGRESS:
             self._link.lost(self._refused(code), now_ns)
 

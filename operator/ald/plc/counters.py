@@ -1,13 +1,29 @@
-"""What is counted of one link, and what became of a request: data that whoever uses the link reads."""
+"""What whoever uses the link reads of it: where it is, what became of a request, and what was counted."""
 
 from __future__ import annotations
 
+import enum
 from collections import Counter
 
 import msgspec
 
-from ald.errors import LinkDesyncError, LinkError, LinkTimeoutError, ModbusExceptionError
+from ald.errors import (
+    LinkDesyncError,
+    LinkError,
+    LinkHeldBackError,
+    LinkTimeoutError,
+    ModbusExceptionError,
+)
 from ald.plc.pending import Lane
+
+
+class State(enum.Enum):
+    """Where the link is; see the drawing in `ald.plc.link`."""
+
+    DOWN = "down"
+    CONNECTING = "connecting"
+    UP = "up"
+    CLOSED = "closed"
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +107,7 @@ class Counts:
 
 
 def _outcome(error: LinkError) -> str:
-    """Return how a request failed: refused, timed-out, desync, or lost with its connection."""
+    """Return how a request failed: refused, timed-out, desync, held-back, or lost with its connection."""
     match error:
         case ModbusExceptionError():
             return "refused"
@@ -99,5 +115,7 @@ def _outcome(error: LinkError) -> str:
             return "timed-out"
         case LinkDesyncError():
             return "desync"
+        case LinkHeldBackError():
+            return "held-back"
         case _:
             return "lost"

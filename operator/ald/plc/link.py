@@ -12,12 +12,13 @@ Rules it keeps:
 - A scan request waits when its expected end would come within a millisecond of the next valve edge.
 - After any time-out or stray answer the connection goes, so that a late answer is never taken for another's.
 - No write is ever sent twice. On a loss everything fails at once, also what still waited: nothing old reaches the PLC later.
+- Between requests there are the pauses that the device needs, whatever waits.
+- Scan, read-back and command are held back by a breaker while the PLC fails at them; nothing else ever is.
 - Every token submitted gets exactly one `Completion`.
 """
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -25,12 +26,13 @@ from ald.errors import (
     LinkDesyncError,
     LinkDownError,
     LinkError,
+    LinkHeldBackError,
     LinkTimeoutError,
     ModbusExceptionError,
 )
 from ald.kit import backoff
-from ald.plc import codec
-from ald.plc.counters import Completion, Counts, LinkCounters, Sent
+from ald.plc import breaker, codec
+from ald.plc.counters import Completion, Counts, LinkCounters, Sent, State
 from ald.plc.pending import Lane, Pending
 from ald.plc.request import Request, is_write
 from ald.plc.times import IoTimes, TimesByKind, TimesSummary
@@ -55,15 +57,6 @@ RECONNECT_CAP_S = 1.0
 _UNCERTAIN_EXCEPTIONS = frozenset({4, 5, 11})
 
 
-class State(enum.Enum):
-    """Where the link is; see the drawing above."""
-
-    DOWN = "down"
-    CONNECTING = "connecting"
-    UP = "up"
-    CLOSED = "closed"
-
-
 class Link:
     """See the module. `unit_random` gives numbers in [0, 1) for the jitter of reconnection."""
 
@@ -80,6 +73,8 @@ class Link:
         # Those of them of which the kernel has not taken every byte, in their order in the stream.
         self._leaving: deque[Pending] = deque()
         self._transaction = 0
+        self._breaker = breaker.CLOSED
+        self._quiet_until_ns = 0
         self._next_edge_ns: int | None = None
         self._reader = codec.FrameReader()
         self._outgoing = bytearray()
@@ -115,6 +110,11 @@ class Link:
         """Return histograms of the round trips of each read block and each kind of write."""
         return self._times.io_times()
 
+    @property
+    def is_holding_back(self) -> bool:
+        """True while the breaker is open: scan, read-back and command wait until the PLC has answered one of them."""
+        return not self._breaker.is_closed
+
     def summaries(self) -> tuple[TimesSummary, ...]:
         """Return round-trip figures of each read block and each kind of write."""
         return self._times.summaries()
@@ -124,6 +124,8 @@ class Link:
         pending = Pending(lane, request, token, now_ns)
         if self._state is not State.UP:
             self._fail(pending, LinkDownError(self.message), unknown=False)
+        elif lane.is_patient and self._breaker.holds_back(now_ns):
+            self._fail(pending, LinkHeldBackError(self._held_back()), unknown=False)
         elif len(self._lanes[lane]) >= QUEUE_MAX:
             full = LinkError(
                 f"{QUEUE_MAX} requests already wait in lane {lane.name}; ask less often"
@@ -152,7 +154,7 @@ class Link:
             case State.CONNECTING:
                 return self._connect_deadline_ns
             case State.UP:
-                return now_ns if self._choose(now_ns) is not None else self._oldest_deadline_ns()
+                return self._next_up_ns(now_ns)
             case State.CLOSED:
                 return None
 
@@ -181,13 +183,14 @@ class Link:
         self._connect_deadline_ns = now_ns + self.settings.timeout_ns
         return True
 
-    def opened(self) -> None:
+    def opened(self, now_ns: int) -> None:
         """The connection is up."""
         assert self._state is State.CONNECTING, "only a try can succeed"
         self._state = State.UP
         self._counts.connects += 1
         self.message = f"connected to {self.settings.host} port {self.settings.port}"
         self._reader = codec.FrameReader()
+        self._quiet_until_ns = now_ns + self.settings.pause_connect_ns
 
     def tick(self, now_ns: int) -> None:
         """Notice what took too long."""
@@ -209,6 +212,7 @@ class Link:
             pending.end = self._handed + len(self._outgoing)
             self._in_flight[self._transaction] = pending
             self._leaving.append(pending)
+            self._pause(now_ns)
             self._counts.requests += 1
         return bytes(self._outgoing)
 
@@ -220,6 +224,7 @@ class Link:
         while leaving and leaving[0].end <= self._handed:
             pending = leaving.popleft()
             pending.sent_ns = at_ns
+            self._pause(at_ns)
             self._sent.append(Sent(token=pending.token, sent_ns=at_ns))
             if pending.is_valve_edge:
                 wait_ns = at_ns - pending.submitted_ns
@@ -243,6 +248,8 @@ class Link:
             return
         self._counts.lost(error, was_connecting=self._state is State.CONNECTING)
         self._attempt += 1
+        if self._is_patient_in_flight:
+            self._breaker = self._breaker.failed(now_ns)
         delay_s = backoff.delay_s(
             self._attempt,
             base_s=RECONNECT_BASE_S,
@@ -263,15 +270,48 @@ class Link:
         wait_s = settings.timeout_ns / 1e9
         return f"{settings.host} port {settings.port} did not {what} within {wait_s:g} s"
 
+    def _held_back(self) -> str:
+        return (
+            f"{self.settings.host} failed {self._breaker.failures} times in a row at scans, read-backs or commands;"
+            " they are held back for up to a second at a time until it answers one"
+        )
+
+    def _next_up_ns(self, now_ns: int) -> int | None:
+        """Return when something is due on a connection that is up: a request, the end of a pause, or a time-out."""
+        if self._choose(now_ns) is not None:
+            return now_ns
+        deadline_ns = self._oldest_deadline_ns()
+        if self._quiet_until_ns <= now_ns or self._choose(self._quiet_until_ns) is None:
+            return deadline_ns
+        return min(self._quiet_until_ns, deadline_ns or self._quiet_until_ns)
+
     def _choose(self, now_ns: int) -> Pending | None:
-        """Return the request to send next, or None: nothing waits, the window is full, or an edge is near."""
+        """Return the request to send next, or None: nothing waits or may, the window is full, or an edge is near."""
         if len(self._in_flight) >= self.settings.requests_in_flight:
+            return None
+        if now_ns < self._quiet_until_ns:
             return None
         for waiting in self._lanes:
             if waiting:
-                first = waiting[0]
-                return first if first.lane is not Lane.SCAN or self._fits(first, now_ns) else None
+                return waiting[0] if self._may_leave(waiting[0], now_ns) else None
         return None
+
+    def _may_leave(self, first: Pending, now_ns: int) -> bool:
+        """Tell whether neither the breaker nor a valve edge speaks against a request."""
+        if not first.lane.is_patient:
+            return True
+        if not self._breaker.is_closed and self._is_patient_in_flight:
+            return False
+        return first.lane is not Lane.SCAN or self._fits(first, now_ns)
+
+    def _pause(self, now_ns: int) -> None:
+        """Let nothing more leave until the device has had its pause. Without one, stamps a little ahead of the loop's matter not."""
+        if self.settings.pause_request_ns:
+            self._quiet_until_ns = now_ns + self.settings.pause_request_ns
+
+    @property
+    def _is_patient_in_flight(self) -> bool:
+        return any(pending.lane.is_patient for pending in self._in_flight.values())
 
     def _fits(self, scan: Pending, now_ns: int) -> bool:
         """Tell whether a scan request should be over, with the guard, before the next valve edge."""
@@ -280,7 +320,8 @@ class Link:
         expected_ns = self._times.longest_ns(scan.key)
         # Before any read only the time-out is certain.
         expected_ns = self.settings.timeout_ns if expected_ns is None else expected_ns
-        return now_ns + expected_ns + EDGE_GUARD_NS <= self._next_edge_ns
+        guard_ns = EDGE_GUARD_NS + self.settings.pause_request_ns
+        return now_ns + expected_ns + guard_ns <= self._next_edge_ns
 
     def _oldest_deadline_ns(self) -> int | None:
         """Return when the first request in flight times out; requests start in order."""
@@ -308,6 +349,11 @@ class Link:
             self._counts.exceptions += 1
             self._counts.failed(pending.lane, refused)
         del self._in_flight[frame.transaction]
+        self._pause(now_ns)
+        if pending.lane.is_patient:
+            is_failing = error is not None and error.code in breaker.FAILING
+            before = self._breaker
+            self._breaker = before.failed(now_ns) if is_failing else before.answered()
         # Only an answer proves that the PLC serves us; one that accepts and closes at once keeps backing off.
         self._attempt = 0
         self._times.add(pending.key, now_ns - pending.sent_ns)

@@ -19,6 +19,11 @@ class Lane(enum.IntEnum):
     READBACK = 4
     SCAN = 5
 
+    @property
+    def is_patient(self) -> bool:
+        """True for what the breaker may hold back."""
+        return self >= Lane.COMMAND
+
 
 class Pending:
     """What the link knows of one request.

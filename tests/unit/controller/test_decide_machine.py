@@ -194,6 +194,14 @@ def test_what_the_plc_refuses_to_be_read_is_named():
     assert connected["message"] == "The PLC answers, but refuses: holding 9 (a.b)."
 
 
+def test_scans_that_are_held_back_are_said():
+    link = msgspec.structs.replace(driver_status().link, is_holding_back=True)
+    status = decide_machine(s.situation(s.idle(link=link)), now=s.NOW).status
+    connected = next(c for c in status["conditions"] if c["type"] == "Connected")
+    assert connected["status"] == "True"
+    assert "held back" in connected["message"]
+
+
 def test_the_last_known_state_stays_while_the_gateway_is_away():
     situation = msgspec.structs.replace(
         s.without_gateway(), machine=s.edited(s.MACHINE, "status.state", "Held")

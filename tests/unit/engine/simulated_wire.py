@@ -164,7 +164,7 @@ class FakeConnection:
 
     def _opened(self) -> None:
         self.wire = Wire(self.sim)
-        self.link.opened()
+        self.link.opened(self.sim.now)
 
     def _drop_if_lost(self) -> None:
         if self.link.state not in (State.CONNECTING, State.UP) and self.wire is not None:

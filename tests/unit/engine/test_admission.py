@@ -131,9 +131,9 @@ def short(open_ms, **timing):
     return order(wanted)
 
 
-def refused_by(given, measured_ms=None):
+def refused_by(given, measured_ms=None, plant=PLANT):
     """Return why the run is refused with this measured spread, nothing where it starts."""
-    world = World().ready()
+    world = World(plant).ready()
     spread_ns = None if measured_ms is None else int(measured_ms * MS)
     try:
         world.give(RunGiven(at_ns=world.now, order=given, write_spread_ns=spread_ns))
@@ -166,3 +166,11 @@ def test_a_recipe_may_want_less_or_take_what_comes():
 def test_a_program_that_says_nothing_of_timing_is_taken():
     world = World().ready().start(purge(300), valve("tma", 1))
     assert world.events(RunStarted)
+
+
+def test_the_pause_between_requests_counts_like_a_longer_cycle():
+    plant = replace(PLANT, link=replace(PLANT.link, pause_request_ns=6 * MS))
+    program = replace(short(49).program, plant_digest=digest(plant))
+    assert "+ plc.pauses.betweenRequests 6ms) / 0.2" in refused_by(order(program), plant=plant)
+    program = replace(short(50).program, plant_digest=digest(plant))
+    assert not refused_by(order(program), plant=plant)

@@ -15,9 +15,14 @@ CLOSE = WriteCoil(15, False)
 class Bench:
     """A link that came up at time 0, and what the PLC saw of it."""
 
-    def __init__(self, *, window=1, random=lambda: 0.0, up=True):
+    def __init__(self, *, window=1, random=lambda: 0.0, up=True, pauses=(0, 0)):
         settings = LinkSettings(
-            host="10.0.0.9", timeout_ns=1000 * MS, requests_in_flight=window, unit=1
+            host="10.0.0.9",
+            timeout_ns=1000 * MS,
+            requests_in_flight=window,
+            unit=1,
+            pause_connect_ns=pauses[0],
+            pause_request_ns=pauses[1],
         )
         self.link = Link(settings, random)
         self.seen = []
@@ -26,7 +31,7 @@ class Bench:
 
     def reconnect(self, now):
         assert self.link.begin_connect(now)
-        self.link.opened()
+        self.link.opened(now)
 
     def flush(self, now):
         """Hand over whatever the link wants to send; the PLC notes the frames."""

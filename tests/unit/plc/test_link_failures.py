@@ -234,7 +234,7 @@ class Story:
 
     def flush(self):
         if self.bench.link.begin_connect(self.now):
-            self.bench.link.opened()
+            self.bench.link.opened(self.now)
         before = len(self.bench.seen)
         self.bench.flush(self.now)
         frames = self.bench.seen[before:]

@@ -312,7 +312,7 @@ class Executor:
         parts = self._parts
         parts.recorder.grow(ring_capacity(plant))
         try:
-            return Station(plant, digest(plant), parts.clock, parts.unit_random)
+            return Station(plant, digest(plant), parts.clock, parts.unit_random, parts.log)
         except InvalidInputError as error:
             parts.log.error("plant_unreadable", error=str(error))  # noqa: TRY400 -- for people
             return None

@@ -41,8 +41,10 @@ class Heartbeat:
 
     TOKENS = 2
 
-    def __init__(self, declared: Declared, token: int, now_ns: int) -> None:
+    def __init__(self, declared: Declared, token: int, now_ns: int, pause_ns: int = 0) -> None:
         self._declared = declared
+        # A beat is two requests, with a pause behind each.
+        self._guard_ns = EDGE_GUARD_NS + self.TOKENS * pause_ns
         self._token = token
         # Never what a life before wrote last: executors that die after one beat each would look to the PLC like silence.
         self._count = now_ns // 1_000_000 % WORD
@@ -56,7 +58,7 @@ class Heartbeat:
 
     def wake_ns(self, edge_ns: int | None) -> int:
         """Return when `beat` wants to be called."""
-        if edge_ns is not None and edge_ns - self._due_ns < EDGE_GUARD_NS:
+        if edge_ns is not None and edge_ns - self._due_ns < self._guard_ns:
             return min(max(self._due_ns, edge_ns), self._due_ns + self._declared.period_ns // 2)
         return self._due_ns
 
@@ -64,7 +66,7 @@ class Heartbeat:
         """Write the next count when it is due. A beat waits for an edge for at most half a period."""
         if now_ns < self._due_ns:
             return
-        is_near = edge_ns is not None and 0 <= edge_ns - now_ns < EDGE_GUARD_NS
+        is_near = edge_ns is not None and 0 <= edge_ns - now_ns < self._guard_ns
         if is_near and now_ns < self._due_ns + self._declared.period_ns // 2:
             return
         missed = (now_ns - self._due_ns) // self._declared.period_ns

@@ -9,6 +9,7 @@ from ald.engine.inputs import Answered, Input, LinkDown, LinkUp, Scanned, Sent, 
 from ald.gateway.driver.heartbeat import Heartbeat
 from ald.gateway.driver.scanner import Scanner
 from ald.gateway.driver.spread import WriteSpread
+from ald.gateway.driver.trouble import Trouble
 from ald.plant.model import Mode
 from ald.plc import link as plc
 from ald.plc.connection import Connection
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ald.kit.clock import Clock
+    from ald.kit.lines import Lines
     from ald.plant.model import Plant
 
 HEARTBEAT_TOKEN = -1
@@ -33,7 +35,12 @@ class Station:
     """One plant's link at work. Made anew for every plant."""
 
     def __init__(
-        self, plant: Plant, plant_digest: str, clock: Clock, unit_random: Callable[[], float]
+        self,
+        plant: Plant,
+        plant_digest: str,
+        clock: Clock,
+        unit_random: Callable[[], float],
+        log: Lines,
     ) -> None:
         """Raises InvalidInputError when the plant cannot be read at all."""
         now_ns = clock.monotonic_ns()
@@ -43,7 +50,10 @@ class Station:
         self._scanner = Scanner(plant, plant_digest, SCAN_TOKEN, now_ns)
         self._heartbeat: Heartbeat | None = None
         if plant.heartbeat is not None and plant.mode is Mode.CONTROL:
-            self._heartbeat = Heartbeat(plant.heartbeat, HEARTBEAT_TOKEN, now_ns)
+            self._heartbeat = Heartbeat(
+                plant.heartbeat, HEARTBEAT_TOKEN, now_ns, plant.link.pause_request_ns
+            )
+        self._heartbeat_trouble = Trouble("heartbeat", log)
         self.write_spread = WriteSpread()
         self._is_connected = False
         self._connects = 0
@@ -176,6 +186,8 @@ class Station:
             if scan is not None:
                 yield Scanned(at_ns=now_ns, scan=scan)
         elif self._heartbeat is not None and self._heartbeat.owns(completion.token):
+            if completion.token == HEARTBEAT_TOKEN:
+                self._heartbeat_trouble.see(completion)
             self._heartbeat.completed(completion)
 
     # What the status shows.
@@ -194,6 +206,7 @@ class Station:
             desyncs=counters.desyncs,
             exceptions=counters.exceptions,
             failed_connects=counters.failed_connects,
+            is_holding_back=self._link.is_holding_back,
         )
 
     def figures(self) -> LinkFigures:

@@ -102,6 +102,11 @@ def _of_driver(status: DriverStatus) -> Iterator[Metric]:
     yield _counter(
         "ald_plc_exceptions", "Requests that the PLC answered with an exception.", link.exceptions
     )
+    yield _gauge(
+        "ald_plc_held_back",
+        "1 while scans are held back because the PLC fails at them.",
+        link.is_holding_back,
+    )
     yield _counter(
         "ald_plc_failed_connects", "Tries to connect that came to nothing.", link.failed_connects
     )
@@ -111,7 +116,7 @@ def _of_link(figures: LinkFigures) -> Iterator[Metric]:
     """Yield what the link counts by block and by lane."""
     failures = CounterMetricFamily(
         "ald_plc_failures",
-        "Requests to the PLC that failed, by lane and by how: refused, timed-out, desync, lost.",
+        "Requests to the PLC that failed, by lane and by how: refused, timed-out, desync, held-back, lost.",
         labels=("lane", "outcome"),
     )
     for each in figures.failures:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ald.api import machine as api
+from ald.api.plc import PLC
 from ald.plant import addresses
 from ald.plant.addresses import Claim
 from ald.plant.model import DataType, Table
@@ -23,7 +24,7 @@ def check_addresses(spec: api.MachineSpec, findings: Findings) -> None:
         _check_readable(claim, spec.plc, findings)
 
 
-def _check_readable(claim: Claim, plc: api.PLC, findings: Findings) -> None:
+def _check_readable(claim: Claim, plc: PLC, findings: Findings) -> None:
     """A value is read in one request or not at all, so that none is ever torn. The heartbeat is only written."""
     if claim.exclusive:
         return

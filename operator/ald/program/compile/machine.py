@@ -4,6 +4,7 @@ import msgspec
 
 from ald.api import machine as api
 from ald.api.meta import MACHINE_NAME_LENGTH_MAX
+from ald.api.plc import PLC
 from ald.plant.model import (
     AddressRange,
     Heartbeat,
@@ -102,7 +103,7 @@ def _check_link(spec: api.MachineSpec, findings: Findings) -> None:
             )
 
 
-def _link(plc: api.PLC) -> LinkSettings:
+def _link(plc: PLC) -> LinkSettings:
     return LinkSettings(
         host=plc.host,
         port=plc.port,
@@ -119,6 +120,8 @@ def _link(plc: api.PLC) -> LinkSettings:
         ),
         cycle_ns=_ns(plc.cycle),
         write_spread_ns=_ns(plc.write_spread),
+        pause_connect_ns=_ns(plc.pauses.after_connect),
+        pause_request_ns=_ns(plc.pauses.between_requests),
     )
 
 

@@ -22,6 +22,7 @@ from ald.errors import InvalidInputError, RefusedError
 from ald.gateway.driver.requests import check_usable, input_of, invalid, unwritable
 from ald.gateway.driver.station import Station
 from ald.gateway.ring import ring_capacity
+from ald.kit.lines import Lines
 from ald.plant.model import (
     AddressRange,
     DataType,
@@ -166,7 +167,7 @@ def test_a_plant_that_is_not_refused_can_be_worked_with(link, points, period_ns,
         check_usable(plant)
     except InvalidInputError:
         return
-    station = Station(plant, digest(plant), Standing(), lambda: 0.5)
+    station = Station(plant, digest(plant), Standing(), lambda: 0.5, Lines())
     assert station.wake_ns(0, None) == 0
     assert ring_capacity(plant) > 0
     layout_of(plant)

@@ -1,5 +1,6 @@
 """What the station makes of what the link says."""
 
+import io
 from collections.abc import Callable
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from ald.gateway.driver.requests import with_figures
 from ald.gateway.driver.spread import WRITES_MIN
 from ald.gateway.driver.station import HEARTBEAT_TOKEN, Station
+from ald.kit.lines import Lines
 from ald.plant.model import digest
 from ald.plc import times
 from ald.plc.link import Completion, LinkCounters
@@ -71,7 +73,7 @@ def link():
 
 @pytest.fixture
 def station(link, monkeypatch):
-    made = Station(PLANT, digest(PLANT), Clock(), lambda: 0.5)
+    made = Station(PLANT, digest(PLANT), Clock(), lambda: 0.5, Lines(stream=io.StringIO()))
     monkeypatch.setattr(made, "_link", link)
     return made
 
