@@ -41,6 +41,7 @@ RunReason = Literal[
     "StepFailed",
     "TimingMissed",
     "ValveMismatch",
+    "ValveUnknown",
     "WithinLimits",
     "Stopped",
 ]

@@ -86,7 +86,7 @@ def _opening_answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict |
         return None
     if answer.unknown:
         return Fatal(
-            outcome=RunOutcome.LINK_LOST,
+            outcome=_of_unknown(turn),
             message=f"the PLC did not say whether valve {name} opened: {answer.error}",
         )
     # Refused, so it should be shut; it is shut all the same before anything else happens.
@@ -118,11 +118,16 @@ def _closing_answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict:
         return Done(due_ns=turn.run.due_ns + open_ns, nominal_ns=open_ns)
     if answer.unknown:
         message = f"the PLC did not acknowledge the closing of valve {name}: {answer.error}"
-        return Fatal(outcome=RunOutcome.LINK_LOST, message=message)
+        return Fatal(outcome=_of_unknown(turn), message=message)
     return Fatal(
         outcome=RunOutcome.SAFETY_VIOLATION,
         message=f"the PLC refused to close valve {name}: {answer.error}",
     )
+
+
+def _of_unknown(turn: Turn) -> RunOutcome:
+    """Return how a run ends of which a valve's position is not known: on a sound connection the link is not at fault."""
+    return RunOutcome.VALVE_UNKNOWN if turn.state.connected else RunOutcome.LINK_LOST
 
 
 def record_cut_short(turn: Turn, phase: Pulsing) -> None:

@@ -36,6 +36,7 @@ from ald.plc.counters import Completion, Counts, LinkCounters, Sent, State
 from ald.plc.pending import Lane, Pending
 from ald.plc.request import Request, is_write
 from ald.plc.times import IoTimes, TimesByKind, TimesSummary
+from ald.plc.unsettled import UNCERTAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,9 +53,6 @@ EDGE_GUARD_NS = 1_000_000
 
 RECONNECT_BASE_S = 0.05
 RECONNECT_CAP_S = 1.0
-
-# Of these exceptions a write may have taken effect all the same: failed while serving, acknowledged, no word from the unit.
-_UNCERTAIN_EXCEPTIONS = frozenset({4, 5, 11})
 
 
 class Link:
@@ -357,7 +355,7 @@ class Link:
         # Only an answer proves that the PLC serves us; one that accepts and closes at once keeps backing off.
         self._attempt = 0
         self._times.add(pending.key, now_ns - pending.sent_ns)
-        uncertain = error is not None and error.code in _UNCERTAIN_EXCEPTIONS
+        uncertain = error is not None and error.code in UNCERTAIN
         self._completions.append(
             Completion(
                 token=pending.token,

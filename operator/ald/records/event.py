@@ -23,6 +23,7 @@ class RunOutcome(enum.Enum):
     LINK_LOST = "LinkLost"
     SAFETY_VIOLATION = "SafetyViolation"
     VALVE_MISMATCH = "ValveMismatch"
+    VALVE_UNKNOWN = "ValveUnknown"
     HOLD_TIMEOUT = "HoldTimeout"
     INTERLOCK = "Interlock"
     SHUTDOWN = "Shutdown"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ald.engine.effects import Coils, Write
+from ald.engine.effects import Coils, Lane, Write
 from ald.engine.inputs import AbortAsked
 from ald.records.event import RunOutcome, StepEnded
 from unit.engine.programs import MS, S, flow, loop, purge, valve, wait
@@ -86,4 +86,19 @@ def test_without_an_answer_to_the_closing_edge_the_link_is_dropped_and_nothing_i
     world.fates.clear()
     world.connect()
     world.run_for(100 * MS)
+    assert not world.open_valves
+
+
+@pytest.mark.parametrize("bit", [True, False])
+def test_an_edge_of_unknown_outcome_on_a_sound_connection_is_no_lost_link(bit):
+    world = World().ready()
+    world.fates.append(
+        lambda w: (
+            "unknown" if w.lane is Lane.RECIPE and getattr(w.target, "bits", ()) == (bit,) else None
+        )
+    )
+    world.start(purge(300), valve("tma", 30))
+    world.run_for(2 * S)
+    assert world.connected
+    assert world.outcome is RunOutcome.VALVE_UNKNOWN
     assert not world.open_valves

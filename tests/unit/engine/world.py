@@ -238,13 +238,13 @@ class World:
             return
         sent = self.now
         fate = next((f for f in (fate(write) for fate in self.fates) if f is not None), "ok")
-        if fate in ("ok", "mute"):
+        if fate in ("ok", "mute", "unknown"):
             self._at(sent + self.round_trip_ns // 2, lambda: self._arrive(write))
         self.give(Sent(at_ns=self.now, token=write.token, sent_ns=sent))
         if fate in ("mute", "lost"):
             self._at(sent + S, self.disconnect)
         else:
-            self._at(sent + self.round_trip_ns, lambda: self._acked(write, sent, ok=fate == "ok"))
+            self._at(sent + self.round_trip_ns, lambda: self._acked(write, sent, fate))
 
     def _arrive(self, write: Write) -> None:
         if isinstance(write.target, Coils):
@@ -257,9 +257,10 @@ class World:
             for index, word in enumerate(write.target.words):
                 self.words[write.target.address + index] = word
 
-    def _acked(self, write: Write, sent: int, *, ok: bool) -> None:
+    def _acked(self, write: Write, sent: int, fate: str) -> None:
         if self._flying.pop(write.token, None) is not None:
-            self._answer(write.token, ok=ok, unknown=False, sent_ns=sent)
+            unknown = fate == "unknown"
+            self._answer(write.token, ok=fate == "ok", unknown=unknown, sent_ns=sent)
 
     def _answer(self, token: int, *, ok: bool, unknown: bool, sent_ns: int) -> None:
         self.give(

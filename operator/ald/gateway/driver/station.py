@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ald.engine.effects import Coils, Lane, Target, Write
 from ald.engine.inputs import Answered, Input, LinkDown, LinkUp, Scanned, Sent, WatchdogSeen
 from ald.gateway.driver.heartbeat import Heartbeat
+from ald.gateway.driver.readback import OPEN_MAX, Readback
 from ald.gateway.driver.scanner import Scanner
 from ald.gateway.driver.spread import WriteSpread
 from ald.gateway.driver.trouble import Trouble
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from ald.plant.model import Plant
 
 HEARTBEAT_TOKEN = -1
-SCAN_TOKEN = HEARTBEAT_TOKEN - Heartbeat.TOKENS
+READBACK_TOKEN = HEARTBEAT_TOKEN - Heartbeat.TOKENS
+SCAN_TOKEN = READBACK_TOKEN - OPEN_MAX
 """The engine counts its tokens upwards from 1; ours lie below 0."""
 
 _LANES = {Lane.SAFE: plc.Lane.SAFE, Lane.RECIPE: plc.Lane.RECIPE}
@@ -54,6 +56,7 @@ class Station:
                 plant.heartbeat, HEARTBEAT_TOKEN, now_ns, plant.link.pause_request_ns
             )
         self._heartbeat_trouble = Trouble("heartbeat", log)
+        self._readback = Readback(READBACK_TOKEN)
         self.write_spread = WriteSpread()
         self._is_connected = False
         self._connects = 0
@@ -103,7 +106,9 @@ class Station:
 
     def write(self, write: Write, now_ns: int) -> None:
         """Hand a write of the engine to the link; `flush` sends it."""
-        self._link.submit(_LANES[write.lane], _request(write.target), write.token, now_ns)
+        lane, request = _LANES[write.lane], _request(write.target)
+        self._readback.submitted(lane, request, write.token)
+        self._link.submit(lane, request, write.token, now_ns)
 
     def cancel(self, lane: Lane) -> None:
         """Take back what waits in a lane."""
@@ -170,15 +175,10 @@ class Station:
         self, completion: plc.Completion, run: str, now_ns: int, offset_ns: int
     ) -> Iterator[Input]:
         if completion.token > 0:
-            yield Answered(
-                at_ns=now_ns,
-                token=completion.token,
-                ok=completion.ok,
-                unknown=completion.unknown,
-                error=str(completion.error) if completion.error is not None else "",
-                sent_ns=completion.sent_ns,
-                acked_ns=completion.acked_ns,
-            )
+            if not self._readback.settles(completion, self._link, now_ns):
+                yield _answered(completion, now_ns)
+        elif self._readback.owns(completion.token):
+            yield _answered(self._readback.settled(completion), now_ns)
         elif self._scanner.owns(completion.token):
             scan = self._scanner.completed(
                 completion, self._link, run=run, now_ns=now_ns, wall_ns=now_ns + offset_ns
@@ -239,6 +239,18 @@ class Station:
             refused=scanner.refused,
             refusals=scanner.refusals,
         )
+
+
+def _answered(completion: plc.Completion, now_ns: int) -> Answered:
+    return Answered(
+        at_ns=now_ns,
+        token=completion.token,
+        ok=completion.ok,
+        unknown=completion.unknown,
+        error=str(completion.error) if completion.error is not None else "",
+        sent_ns=completion.sent_ns,
+        acked_ns=completion.acked_ns,
+    )
 
 
 def _request(target: Target) -> WriteCoil | WriteCoils | WriteRegisters:
