@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from ald.errors import RefusedError
-from ald.plant.model import digest
+from ald.plant.model import DataType, Point, Table, digest
 from ald.records.event import (
     LinkChanged,
     MachineState,
@@ -214,6 +214,24 @@ async def test_what_people_wrote_of_a_parameter_or_a_valve_is_in_the_history_and
         ("", 0.0, 100.0, False),
         ("valve number 4", None, None, False),
     ]
+
+
+async def test_a_bit_of_a_register_is_in_the_history_with_its_place_and_values(history, database):
+    heater, flow = PLANT.parameters
+    point = Point(table=Table.INPUT, address=9, type=DataType.BOOL, bit=15)
+    bit = msgspec.structs.replace(
+        flow, name="chamber.ready", point=point, scale=1.0, offset=0.0, minimum=None, maximum=None
+    )
+    feed = Feed(FEED)
+    plant = msgspec.structs.replace(PLANT, parameters=(heater, bit))
+    feed.load(plant)
+    feed.scan(values=(20.0, 1.0, 0.0), plant_digest=digest(plant))
+    await store_all(history, feed.batch())
+    said = "SELECT data_type, modbus_table, modbus_address, modbus_bit FROM component_parameters "
+    assert query(database, said + "WHERE name = 'chamber.ready'") == [("bool", "input", 9, 15)]
+    assert query(database, said + "WHERE name = 'valve.tma'")[0][3] is None
+    values = "SELECT value FROM parameter_value_history JOIN component_parameters p ON p.id = parameter_id "
+    assert query(database, values + "WHERE p.name = 'chamber.ready'") == [(1.0,)]
 
 
 async def test_a_parameter_gets_a_new_id_when_its_meaning_changes_and_only_then(history, database):

@@ -52,7 +52,13 @@ class Parameter(Model):
     table: Table = Field(description="Modbus table: coil, discrete, input or holding.")
     address: Address = Field(description="Protocol address, counted from 0.")
     type: DataType = Field(
-        description="How the value lies in the registers; bool exactly for coil and discrete."
+        description="How the value lies in the registers; bool for coil, discrete, and one bit of a register."
+    )
+    bit: Integer | None = Field(
+        None,
+        ge=0,
+        le=15,
+        description="For a bool in an input or holding register: which bit, 0 the least significant. Read only.",
     )
     order: Order = Field(
         "ABCD", description="Order of bytes in 32 and 64 bits; CDAB is low word first."

@@ -83,7 +83,10 @@ def of_plant(plant: Plant, memory: Memory) -> tuple[Candidate, ...]:
         point = parameter.point
         shared = link.shared_bits if point.table.is_bits else link.shared_registers
         tables = (point.table, _TWIN[point.table]) if shared else (point.table,)
-        raw = _by_orders(memory, tables, point.address, point.type)
+        if point.bit is None:
+            raw = _by_orders(memory, tables, point.address, point.type)
+        else:
+            raw = _of_bit(memory, tables, point.address, point.bit)
         found.append(
             Candidate(
                 name=parameter.name,
@@ -151,6 +154,14 @@ def _by_orders(
         raw = {order: raw_of_words(words, kind, order) for order in orders}
         return {order: value if math.isfinite(value) else None for order, value in raw.items()}
     return {}
+
+
+def _of_bit(
+    memory: Mapping[tuple[Table, int], int], tables: Sequence[Table], address: int, bit: int
+) -> dict[Order, float | None]:
+    """Return one bit of a register, 0 the least significant."""
+    words = [memory[table, address] for table in tables if (table, address) in memory]
+    return {Order.ABCD: float(words[0] >> bit & 1)} if words else {}
 
 
 def _of_valve(valve: Valve, memory: Memory, *, shared: bool) -> Candidate:

@@ -1,8 +1,8 @@
 """Which bits and registers belong to whom: no two owners on one address, and nobody writes what belongs to another.
 
 Addresses are compared after merging the spaces that a PLC shares: with `sharedRegisters` an input register is the holding
-register of the same number, with `sharedBits` a discrete input is the coil of the same number. A bit is an address of the
-bit tables, a register an address of the register tables; nothing here lies at a part of a register.
+register of the same number, with `sharedBits` a discrete input is the coil of the same number. A claim may be of one bit of
+a register only: it meets whatever takes the whole register or the same bit, and not its neighbours.
 """
 
 from collections import defaultdict
@@ -22,7 +22,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     `path` is the object that says so (`spec.valves[0]`), `field` the field of it that holds the address.
     `parameter` is the parameter's name, empty for a valve or the heartbeat. `alias_of` names the parameter of which this one
-    is declared the read-only twin. `exclusive` claims share their addresses with nobody, not even with readers.
+    is declared the read-only twin. `exclusive` claims share their addresses with nobody, not even with readers. `bit`: of one
+    register only this bit, 0 the least significant; None for all of it.
     """
 
     owner: str
@@ -35,6 +36,11 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     writable: bool = False
     alias_of: str | None = None
     exclusive: bool = False
+    bit: int | None = None
+
+    def meets(self, other: "Claim") -> bool:
+        """Tell whether two claims on the same address have a bit of it in common."""
+        return self.bit is None or other.bit is None or self.bit == other.bit
 
 
 def violations(
@@ -67,7 +73,7 @@ def overlaps(
         met: set[int] = set()
         for address in range(claim.first, claim.first + claim.count):
             here = taken[space, address]
-            met.update(here)
+            met.update(other for other in here if claims[other].meets(claim))
             here.append(index)
         for other in sorted(met):
             yield claims[other], claim
@@ -88,6 +94,7 @@ def _overlap_violation(earlier: Claim, later: Claim) -> Violation | None:
     )
     where = f"{blamed.path}.{blamed.field}"
     value = f"{blamed.table.value} {blamed.first}"
+    value += "" if blamed.bit is None else f" bit {blamed.bit}"
     if not blamed.parameter or owner.exclusive:
         return Violation(
             path=where,

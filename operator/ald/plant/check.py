@@ -30,6 +30,9 @@ DURATION_NS_MAX = 86_400 * 1_000_000_000
 
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 
+BIT_MAX = 15
+"""The most significant bit of a register."""
+
 _WRITABLE = (Table.COIL, Table.HOLDING)
 
 HINT = "correct the machine's spec, or let an operator of this gateway's version send it anew"
@@ -92,10 +95,15 @@ def _values(plant: Plant) -> Iterator[Violation]:
         path, point = f"parameters.{parameter.name}", parameter.point
         if not 0 <= point.address <= ADDRESS_MAX + 1 - point.type.words:
             yield _violation(f"{path}.address", point.address, f"ends at {ADDRESS_MAX}")
-        if point.table.is_bits is not (point.type is DataType.BOOL):
+        is_bit = point.table.is_bits or point.bit is not None
+        if is_bit is not (point.type is DataType.BOOL) or (point.table.is_bits and point.bit):
             yield _violation(
                 f"{path}.type", point.type.value, f"does not lie in {point.table.value}"
             )
+        if point.bit is not None and not 0 <= point.bit <= BIT_MAX:
+            yield _violation(f"{path}.bit", point.bit, f"is 0 to {BIT_MAX}")
+        if point.bit is not None and parameter.writable:
+            yield _violation(f"{path}.writable", parameter.writable, "is False for one bit")
         if not math.isfinite(parameter.scale) or parameter.scale == 0:
             yield _violation(f"{path}.scale", parameter.scale, "is a finite number other than 0")
         if not math.isfinite(parameter.offset):
@@ -113,7 +121,7 @@ def _names(plant: Plant) -> Iterator[Violation]:
     for what, names in (("parameters", parameters), ("valves", valves), ("gases", gases)):
         for name in sorted(name for name, count in Counter(names).items() if count > 1):
             yield _violation(f"{what}.{name}", name, "is declared once")
-    outputs = {p.name for p in plant.parameters if p.point.table in _WRITABLE}
+    outputs = {p.name for p in plant.parameters if _is_output(p)}
     for gas in plant.gases:
         if gas.setpoint not in outputs:
             yield _missing(f"gases.{gas.name}.setpoint", gas.setpoint, "parameter to write")
@@ -145,11 +153,16 @@ def _safe_values(plant: Plant) -> Iterator[Violation]:
 
 
 def _unwritable(parameter: Parameter, value: float, path: str) -> Iterator[Violation]:
-    if parameter.point.table not in _WRITABLE:
+    if not _is_output(parameter):
         yield _violation(path, parameter.name, "is a parameter that can be written")
     broken = limit_violation(parameter, value, path)
     if broken is not None:
         yield broken
+
+
+def _is_output(parameter: Parameter) -> bool:
+    """Tell whether a request can write it; of a register one bit alone cannot be written."""
+    return parameter.point.table in _WRITABLE and parameter.point.bit is None
 
 
 def _unknown(

@@ -108,6 +108,7 @@ class ScanDecoder:
         starts = _starts(self._blocks)
         block_of = np.zeros(len(signals), np.intp)
         bits: list[tuple[int, int, int]] = []
+        word_bits: list[tuple[int, int, int]] = []
         layouts: defaultdict[tuple[DataType, Order], list[tuple[int, int]]] = defaultdict(list)
         for column, signal in enumerate(signals):
             point = signal.point
@@ -117,10 +118,13 @@ class ScanDecoder:
             distance = point.address - self._blocks[index].first
             if point.table.is_bits:
                 bits.append((column, starts[index] + distance // 8, distance % 8))
+            elif point.bit is not None:
+                word_bits.append((column, starts[index] + distance, point.bit))
             else:
                 layouts[point.type, point.order].append((column, starts[index] + distance))
         self._block_of = block_of
         self._bits = np.array(bits, np.intp).reshape(-1, 3).T
+        self._word_bits = np.array(word_bits, np.intp).reshape(-1, 3).T
         self._layouts = tuple(_layout(*key, found) for key, found in layouts.items())
         self._is_swapping = any(layout.swapped for layout in self._layouts)
 
@@ -161,7 +165,11 @@ class ScanDecoder:
         columns, places, shifts = self._bits
         if len(columns):
             values[columns] = (np.frombuffer(b"".join(bits), np.uint8)[places] >> shifts) & 1
-        plain = np.frombuffer(b"".join(registers), np.uint16)
+        joined = b"".join(registers)
+        columns, places, shifts = self._word_bits
+        if len(columns):
+            values[columns] = (np.frombuffer(joined, ">u2")[places] >> shifts) & 1
+        plain = np.frombuffer(joined, np.uint16)
         swapped = plain.byteswap() if self._is_swapping else plain
         # A PLC may send any bits: a signalling NaN or an overflow in the scaling is bad, and no reason to warn.
         with np.errstate(over="ignore", invalid="ignore"):

@@ -80,12 +80,16 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one value lies: table, protocol address from 0, type and byte order."""
+    """Where one value lies: table, protocol address from 0, type and byte order.
+
+    `bit` is given for a bool in a register: 0 is the least significant of its 16 bits, 15 the most significant.
+    """
 
     table: Table
     address: int
     type: DataType
     order: Order = Order.ABCD
+    bit: int | None = None
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):

@@ -101,7 +101,10 @@ def raw_of_words(words: tuple[int, ...], kind: DataType, order: Order) -> float:
 
 def decode(signal: Parameter | Signal, words: tuple[int, ...]) -> float:
     """Return raw * scale + offset in the signal's unit. NaN and infinities come through; callers count them as bad."""
-    return raw_of_words(words, signal.point.type, signal.point.order) * signal.scale + signal.offset
+    point = signal.point
+    if point.bit is not None:
+        return float(words[0] >> point.bit & 1)
+    return raw_of_words(words, point.type, point.order) * signal.scale + signal.offset
 
 
 def encode(parameter: Parameter, value: float) -> tuple[int, ...]:

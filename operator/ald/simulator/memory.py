@@ -48,10 +48,16 @@ class Memory:
 
     def value(self, point: Point) -> float:
         """Return the raw value at a point."""
+        if point.bit is not None:
+            return float(self.read(point.table, point.address, 1)[0] >> point.bit & 1)
         return from_registers(point, self.read(point.table, point.address, point.type.words))
 
     def put(self, point: Point, raw: float) -> None:
         """Store a raw value at a point."""
+        if point.bit is not None:
+            others = self.read(point.table, point.address, 1)[0] & ~(1 << point.bit)
+            self.write(point.table, point.address, [others | (raw != 0) << point.bit])
+            return
         self.write(point.table, point.address, to_registers(point, raw))
 
 

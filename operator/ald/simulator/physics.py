@@ -165,5 +165,6 @@ def _is_gauge(parameter: Parameter) -> bool:
     return (
         not parameter.writable
         and parameter.point.table in (Table.INPUT, Table.HOLDING)
+        and parameter.point.bit is None
         and parameter.name.rpartition(".")[2].startswith("pressure")
     )

@@ -68,8 +68,8 @@ async def register(connection: AsyncConnection, machine_id: int, event: PlantLoa
         if fresh:
             await cursor.executemany(
                 "INSERT INTO component_parameters (machine_id, name, valid_from, data_type, unit, scale, value_offset, "
-                "component, description, min_value, max_value, is_writable, modbus_table, modbus_address) "
-                "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                "component, description, min_value, max_value, is_writable, modbus_table, modbus_address, modbus_bit) "
+                "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 [
                     (
                         machine_id,
@@ -86,7 +86,7 @@ async def register(connection: AsyncConnection, machine_id: int, event: PlantLoa
         if kept:
             await cursor.executemany(
                 "UPDATE component_parameters SET component = %s, description = %s, min_value = %s, max_value = %s, "
-                "is_writable = %s, modbus_table = %s, modbus_address = %s WHERE id = %s",
+                "is_writable = %s, modbus_table = %s, modbus_address = %s, modbus_bit = %s WHERE id = %s",
                 [(*_rest(s, bounds, numbers), current[s.name].id) for s in kept],
             )
     known = await _current(connection, machine_id)
@@ -145,4 +145,5 @@ def _rest(
         parameter.writable if parameter else False,
         signal.point.table.value,
         signal.point.address,
+        signal.point.bit,
     )

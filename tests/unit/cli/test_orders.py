@@ -87,3 +87,12 @@ def test_registers_without_a_machine_are_read_one_value_behind_the_other():
     assert [c.values[Order.CDAB] for c in found[1:3]] == [1.5, 2.5]
     assert found[3].values[Order.ABCD] == 7
     assert found[3].values[Order.BADC] == 7 << 8
+
+
+def test_one_bit_of_a_register_is_shown_as_that():
+    whole = parameter("a.b", INPUT, 4)
+    point = msgspec.structs.replace(whole.point, type=DataType.BOOL, order=Order.ABCD, bit=15)
+    machine = plant(msgspec.structs.replace(whole, point=point))
+    assert of_plant(machine, {(INPUT, 4): 0x8000})[0].values == {Order.ABCD: 1.0}
+    assert of_plant(machine, {(INPUT, 4): 0x7FFF})[0].values == {Order.ABCD: 0.0}
+    assert of_plant(machine, {(INPUT, 5): 0x7FFF})[0].values == {}

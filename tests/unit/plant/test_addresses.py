@@ -138,3 +138,30 @@ def test_a_value_that_ends_behind_the_last_address_is_refused():
     assert found(parameter("a", 65535)) == []
     (one,) = found(parameter("a", 65535, 2))
     assert one.rule == "parameter a takes 2 registers and ends behind address 65535"
+
+
+def test_two_bits_of_one_register_do_not_overlap():
+    assert found(parameter("a", 100, bit=0), parameter("b", 100, bit=15)) == []
+
+
+def test_the_same_bit_twice_is_an_overlap():
+    (one,) = found(parameter("a", 100, bit=3), parameter("b", 100, bit=3))
+    assert one.rule == "parameter b overlaps parameter a"
+    assert one.value == "holding 100 bit 3"
+
+
+def test_a_bit_and_its_whole_register_overlap_unless_they_are_twins():
+    whole = parameter("word", 99, 2)
+    assert len(found(whole, parameter("a", 100, bit=3))) == 1
+    assert found(whole, *(parameter(f"b{n}", 100, bit=n, alias_of="word") for n in range(16))) == []
+
+
+def test_a_bit_of_the_heartbeat_is_nobodys():
+    (one,) = found(HEARTBEAT, parameter("a", 200, bit=3))
+    assert one.rule == "parameter a lies on the address of the heartbeat"
+
+
+def test_bits_of_shared_registers_meet_across_the_tables():
+    twins = parameter("a", 100, bit=3), parameter("b", 100, table=Table.INPUT, bit=3)
+    assert found(*twins) == []
+    assert len(found(*twins, registers=True)) == 1

@@ -130,3 +130,29 @@ def test_every_broken_rule_is_named_at_once():
 
 def test_a_sound_plant_passes():
     check_plant(PLANT)
+
+
+def test_one_bit_of_a_register_can_be_read_and_never_written():
+    first = PLANT.parameters[0]
+    bit = replace(first.point, table=Table.HOLDING, type=DataType.BOOL, bit=15)
+    unused = replace(first, name="a.bit", point=bit, writable=False)
+    check_plant(replace(PLANT, parameters=(*PLANT.parameters, unused)))
+    broken = (
+        replace(unused, writable=True),
+        replace(unused, point=replace(bit, bit=16)),
+        replace(unused, point=replace(bit, bit=-1)),
+        replace(unused, point=replace(bit, type=DataType.UINT16)),
+        replace(unused, point=replace(bit, table=Table.COIL, bit=3)),
+    )
+    for one in broken:
+        with pytest.raises(InvalidInputError, match=r"a\.bit"):
+            check_plant(replace(PLANT, parameters=(*PLANT.parameters, one)))
+    written = SafeOutput(parameter="a.bit", value=1.0)
+    with pytest.raises(InvalidInputError, match="can be written"):
+        check_plant(
+            replace(
+                PLANT,
+                parameters=(*PLANT.parameters, unused),
+                safe_state=replace(PLANT.safe_state, outputs=(written,)),
+            )
+        )

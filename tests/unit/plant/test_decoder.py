@@ -151,3 +151,43 @@ def test_values_with_gaps_behind_an_odd_number_of_bytes_of_bits(kind, order):
     ]
     assert [values[0], values[2]] == expected
     assert values[1] == 1
+
+
+def register_bit(address, bit, table=Table.HOLDING):
+    point = Point(table=table, address=address, type=DataType.BOOL, bit=bit)
+    return Signal(name=f"b.{bit}", component="b", point=point, unit="", scale=1.0, offset=0.0)
+
+
+@pytest.mark.parametrize(
+    ("register", "ones"),
+    [(b"\x00\x05", {0, 2}), (b"\x81\x00", {8, 15}), (b"\xff\xff", {*range(16)})],
+)
+def test_one_bit_of_a_register_is_decoded_as_the_documented_bytes_show(register, ones):
+    signals = [register_bit(7, bit) for bit in range(16)]
+    block = Block(table=Table.HOLDING, first=6, count=2)
+    values, qualities = ScanDecoder(signals, [block]).decode([b"\xaa\xaa" + register])
+    assert {bit for bit in range(16) if values[bit] == 1.0} == ones
+    assert set(values) <= {0.0, 1.0}
+    assert [decode(each, (int.from_bytes(register, "big"),)) for each in signals] == list(values)
+    assert set(qualities) == {QUALITY_GOOD}
+
+
+def test_bits_of_registers_stand_beside_words_and_coils():
+    mixed = [
+        register_bit(10, 3),
+        signal(10, DataType.UINT16, order=Order.BADC),
+        signal(4, DataType.BOOL, Table.COIL),
+    ]
+    blocks = [
+        Block(table=Table.HOLDING, first=10, count=1),
+        Block(table=Table.COIL, first=4, count=1),
+    ]
+    values, _ = ScanDecoder(mixed, blocks).decode([b"\x00\x08", b"\x01"])
+    assert list(values) == [1.0, 0x0800, 1.0]
+
+
+def test_a_bit_of_a_register_that_was_not_read_is_bad():
+    block = Block(table=Table.HOLDING, first=10, count=1)
+    values, qualities = ScanDecoder([register_bit(10, 3)], [block]).decode([None])
+    assert math.isnan(values[0])
+    assert qualities[0] == QUALITY_BAD

@@ -1,4 +1,6 @@
-from ald.plant.model import AddressRange, Table
+import msgspec
+
+from ald.plant.model import AddressRange, DataType, Point, Table
 from ald.simulator.memory import Memory
 from unit.simulator.machines import plant
 
@@ -41,3 +43,14 @@ def test_a_range_of_one_table_says_nothing_of_another_that_is_apart():
     declared = (AddressRange(table=Table.HOLDING, first=100, last=109),)
     memory = Memory(plant(readable=declared, shared_registers=False))
     assert memory.serves(Table.INPUT, 0, 10)
+
+
+def test_a_bit_of_a_register_is_read_and_changed_by_itself():
+    memory = Memory(plant())
+    memory.write(Table.HOLDING, 5, [0x8001])
+    point = Point(table=Table.HOLDING, address=5, type=DataType.BOOL, bit=15)
+    assert memory.value(point) == 1.0
+    memory.put(point, 0.0)
+    assert memory.read(Table.HOLDING, 5, 1) == [1]
+    memory.put(msgspec.structs.replace(point, bit=8), 1.0)
+    assert memory.read(Table.HOLDING, 5, 1) == [0x0101]

@@ -86,4 +86,5 @@ def claims(spec: api.MachineSpec) -> Iterator[Claim]:
             parameter=parameter.name,
             writable=parameter.writable,
             alias_of=parameter.alias_of,
+            bit=parameter.bit,
         )

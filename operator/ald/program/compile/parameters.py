@@ -44,6 +44,7 @@ def _parameter(each: api.Parameter) -> Parameter:
             address=each.address,
             type=DataType(each.type),
             order=Order(each.order),
+            bit=each.bit,
         ),
         unit=each.unit,
         scale=each.scale,
@@ -68,11 +69,19 @@ def _check_type(each: api.Parameter, path: str, findings: Findings) -> None:
             "choose another component; the valve's coil is recorded without a parameter",
             value=each.name,
         )
-    if is_bool != table.is_bits:
+    if each.bit is not None and (table.is_bits or not is_bool):
+        findings.add(
+            f"{path}.bit",
+            f"{each.name} is a {each.type} in table {each.table}: only a bool in an input or holding register has a bit",
+            "leave bit out, or correct the type or the table",
+            value=each.bit,
+        )
+    elif is_bool != (table.is_bits or each.bit is not None):
         findings.add(
             f"{path}.type",
-            f"{each.name} lies in table {each.table}: coil and discrete hold bool, input and holding the other types",
-            "correct the type or the table",
+            f"{each.name} lies in table {each.table}: coil and discrete hold bool, input and holding the other types,"
+            " or one bit of a register",
+            "correct the type or the table, or say which bit",
             value=each.type,
         )
     if each.scale == 0:
@@ -93,6 +102,13 @@ def _check_range(each: api.Parameter, path: str, findings: Findings) -> None:
         )
     if not each.writable:
         return
+    if each.bit is not None:
+        findings.add(
+            f"{path}.writable",
+            f"{each.name} is one bit of a register, and only whole registers are written",
+            "leave writable out, or declare the whole register",
+            value=True,
+        )
     if each.table not in ("coil", "holding"):
         findings.add(
             f"{path}.writable",

@@ -74,3 +74,24 @@ def test_a_switch_needs_no_range():
     document = machine()
     document["spec"]["parameters"][2].pop("minimum", None)
     assert plant_of(document).parameters[2].writable
+
+
+def test_a_bool_may_be_one_bit_of_a_register_that_is_read():
+    document = machine()
+    bit = {"name": "chamber.ready", "table": "input", "address": 900, "type": "bool", "bit": 15}
+    document["spec"]["parameters"].append(bit)
+    found = plant_of(document).parameters[-1]
+    assert (found.point.bit, found.writable) == (15, False)
+
+
+@pytest.mark.parametrize(
+    ("table", "kind"), [("coil", "bool"), ("holding", "uint16"), ("discrete", "bool")]
+)
+def test_only_a_bool_in_a_register_has_a_bit(table, kind):
+    found = refused(table=table, type=kind, order="ABCD", writable=False, address=9, bit=3)
+    assert "has a bit" in found["bit"].rule
+
+
+def test_one_bit_of_a_register_is_not_written():
+    found = refused(type="bool", order="ABCD", bit=3, minimum=None, maximum=None)
+    assert "one bit of a register" in found["writable"].rule
