@@ -24,6 +24,7 @@ class Loop:
         self.link = Link(declared, random.Random(1).random)
         self.connection = Connection(self.link, time.monotonic_ns)
         self.done = {}
+        self.server = ""
         self._token = 0
 
     def ask(self, request, lane=Lane.COMMAND):
