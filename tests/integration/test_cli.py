@@ -16,13 +16,14 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples/machines"
-GROUPS = ("", "machine", "run")
+GROUPS = ("", "machine", "recipe", "run")
 COMMANDS = (
     "version",
     "stop",
     "machine from-csv",
     "machine probe",
     "machine values",
+    "recipe check",
     "run report",
 )
 
@@ -50,6 +51,39 @@ def test_what_is_not_understood_ends_with_2(ald):
 
 def test_it_is_also_a_plugin_of_kubectl(ald):
     assert ald("kubectl-ald version").stdout == ald("ald version").stdout
+
+
+CHECK = f"ald recipe check {ROOT}/examples/recipes/al2o3-demo.yaml --machine {EXAMPLES}/demo-reactor.yaml"
+
+
+def test_a_recipe_is_checked_without_a_cluster_and_the_proof_is_shown(ald):
+    done = ald(f"{CHECK} --input cycles=500")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("al2o3-demo on demo-reactor: accepted, 2,006 steps, 5m")
+    assert re.search(r"precursors +tma, water.* +\w+ of N2 >= .* +300ms +deposit/", done.stdout)
+    assert done.stdout.endswith("openings: tma 500, water 500\n")
+    found = json.loads(ald(f"{CHECK} -o json").stdout)
+    assert [row["group"] for row in found["proof"]] == ["precursors"]
+    assert not ald.asked, "nobody asks the cluster"
+
+
+def test_a_recipe_that_the_operator_would_refuse_is_refused_with_its_paths(ald, tmp_path):
+    done = ald(f"{CHECK} --input cycles=0")
+    assert done.returncode == 1
+    assert "spec.inputs.cycles" in said(done)
+    document = yaml.safe_load((ROOT / "examples/recipes/al2o3-demo.yaml").read_text())
+    document["spec"]["steps"][4]["loop"]["steps"].pop(1)
+    faulty = tmp_path / "faulty.yaml"
+    faulty.write_text(yaml.safe_dump(document))
+    done = ald(f"ald recipe check {faulty} --machine {EXAMPLES}/demo-reactor.yaml")
+    assert done.returncode == 1
+    assert "add a purge" in done.stderr
+    assert "spec.steps[4].loop.steps[1]" in done.stderr
+    done = ald(
+        f"ald recipe check {EXAMPLES}/demo-reactor.yaml --machine {EXAMPLES}/demo-reactor.yaml"
+    )
+    assert "one Recipe is expected in the file" in said(done)
+    assert ald(f"{CHECK} --input cycles").returncode == 2
 
 
 def test_a_register_map_becomes_a_machine(ald):

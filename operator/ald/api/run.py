@@ -160,6 +160,26 @@ class Openings(Model):
     count: Integer = Field(ge=0, description="Openings in the whole run.")
 
 
+class SeparationRow(Model):
+    """What was proven for one exclusion group: no two of its valves open together, and this purge between them."""
+
+    group: Name = Field(description="Name of the exclusion group.")
+    valves: tuple[Name, ...] = Field(
+        (), max_length=64, description="Valves of which no two are ever open together."
+    )
+    required: str = Field(
+        max_length=400, description="Purge that the group asks for: 300ms of N2 >= 20 sccm."
+    )
+    smallest: str = Field(
+        "",
+        max_length=64,
+        description="Least purge between two of the valves in the whole run; empty where no two follow each other.",
+    )
+    before: str = Field(
+        "", max_length=400, description="Step that this purge comes before: deposit/water."
+    )
+
+
 class Plan(Model):
     """What a run would do, without having done it."""
 
@@ -170,6 +190,15 @@ class Plan(Model):
         (), max_length=PLAN_ROWS_MAX, description="The steps in order, at most 100 rows."
     )
     omitted: Integer = Field(0, ge=0, description="Rows that did not fit.")
+    separations: tuple[SeparationRow, ...] = Field(
+        (),
+        max_length=64,
+        description="What was proven for each exclusion group.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["group"],
+        },
+    )
     openings: tuple[Openings, ...] = Field(
         (),
         max_length=64,

@@ -27,6 +27,7 @@ MACHINE = {
     "values": "ald.cli.values",
 }
 RUN = {"report": "ald.cli.report"}
+RECIPE = {"check": "ald.cli.check"}
 TOP = {"stop": "ald.cli.stop"}
 
 
@@ -60,6 +61,10 @@ class _Machine(_Lazy):
     modules = MACHINE
 
 
+class _Recipe(_Lazy):
+    modules = RECIPE
+
+
 class _Run(_Lazy):
     modules = RUN
 
@@ -79,10 +84,17 @@ machine = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+recipe = typer.Typer(
+    cls=_Recipe,
+    help="Check a recipe before it is applied.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 run = typer.Typer(
     cls=_Run, help="Look at a run of a recipe.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(machine, name="machine")
+app.add_typer(recipe, name="recipe")
 app.add_typer(run, name="run")
 
 
@@ -93,6 +105,11 @@ def _top() -> None:
 
 @machine.callback()
 def _machine() -> None:
+    pass
+
+
+@recipe.callback()
+def _recipe() -> None:
     pass
 
 

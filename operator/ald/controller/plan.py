@@ -6,13 +6,14 @@ from ald.api.run import PLAN_ROWS_MAX
 from ald.controller.apply import Document
 from ald.plant.model import Plant
 from ald.program.model import Estimate, Program
+from ald.program.proof_table import proof_table
 from ald.program.table import duration_text, step_table
 
 TEXT_LENGTH_MAX = 400
 
 
 def plan(program: Program, plant: Plant) -> Document:
-    """Return the plan of a dry run: step table, duration, openings of each valve."""
+    """Return the plan of a dry run: step table, duration, what was proven, openings of each valve."""
     rows = step_table(program, plant)
     openings = sorted(program.estimate.openings.items())
     return {
@@ -27,6 +28,16 @@ def plan(program: Program, plant: Plant) -> Document:
             for row in rows[:PLAN_ROWS_MAX]
         ],
         "omitted": max(0, len(rows) - PLAN_ROWS_MAX),
+        "separations": [
+            {
+                "group": row.group,
+                "valves": list(row.valves),
+                "required": row.required,
+                "smallest": row.smallest,
+                "before": row.before[:TEXT_LENGTH_MAX],
+            }
+            for row in proof_table(program, plant)
+        ],
         "openings": [{"valve": valve, "count": count} for valve, count in openings],
     }
 

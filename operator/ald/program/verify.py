@@ -59,7 +59,7 @@ def verify(instructions: Sequence[Instruction], cleanup: int, plant: Plant) -> P
     separations = []
     unproven: list[Violation] = []
     for group in plant.groups:
-        judge = _Judge(group, _gas_unit(group, plant))
+        judge = _Judge(group, gas_unit(group, plant))
         for part in (instructions[:cleanup], instructions[cleanup:]):
             judge.enter(judge.span(part))
         unproven += judge.violations
@@ -187,7 +187,8 @@ def _opening_violations(instructions: Sequence[Instruction], plant: Plant) -> It
             )
 
 
-def _gas_unit(group: ExclusionGroup, plant: Plant) -> str:
+def gas_unit(group: ExclusionGroup, plant: Plant) -> str:
+    """Return the unit in which the flows of a group are given."""
     gases: Mapping[str, Gas] = {gas.name: gas for gas in plant.gases}
     parameters: Mapping[str, Parameter] = {p.name: p for p in plant.parameters}
     return parameters[gases[group.purge_gases[0]].setpoint].unit

@@ -31,3 +31,11 @@ def test_a_long_table_is_cut_and_says_how_much_is_missing():
     found = table(s.edited(s.RECIPE, "spec.steps", steps + s.RECIPE["spec"]["steps"]))
     assert len(found["steps"]) == PLAN_ROWS_MAX
     assert found["omitted"] == 150 + 9 + 2 - PLAN_ROWS_MAX
+
+
+def test_what_was_proven_for_each_group_is_told():
+    (row,) = table()["separations"]
+    assert row["group"] == "precursors"
+    assert row["valves"] == ["tma", "water", "spare"]
+    assert row["required"] == "250ms of N2 >= 15 sccm"
+    assert (row["smallest"], row["before"]) == ("300ms", "deposit/water")

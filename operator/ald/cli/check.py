@@ -1,0 +1,104 @@
+"""`ald recipe check`: what a recipe would do on a machine, and what is proven of it, without a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from ald.api.parse import parse_machine, parse_recipe
+from ald.cli.convert import text_of
+from ald.cli.examples import examples
+from ald.cli.render import Output, show, show_json
+from ald.cli.render_check import Checked, checked_page
+from ald.errors import InvalidInputError, Violation
+from ald.plant.model import Identity, Plant, digest
+from ald.program.compile.inputs import Value
+from ald.program.compile.machine import compile_machine
+from ald.program.compile.recipe import RecipeSource, compile_recipe
+from ald.program.model import Program
+from ald.program.proof_table import proof_table
+from ald.program.table import duration_text, step_table
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(
+    epilog=examples(
+        "ald recipe check examples/recipes/al2o3-demo.yaml --machine examples/machines/demo-reactor.yaml",
+        "ald recipe check examples/recipes/al2o3-demo.yaml --machine examples/machines/demo-reactor.yaml --input cycles=500",
+    )
+)
+def check(
+    recipe: Annotated[Path, typer.Argument(help="File with one Recipe.")],
+    machine: Annotated[Path, typer.Option(help="File with one Machine.")],
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", help="NAME=VALUE, as a run would give it.")
+    ] = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help="How to print.")] = Output.TABLE,
+) -> None:
+    """Compile a recipe against a machine as the operator does: its steps, its duration, and what is proven of its valves.
+
+    Needs no cluster and moves nothing. Exit code 1 where the operator would refuse it, with every broken rule and its path.
+    """
+    plant = _plant(machine)
+    program = _program(recipe, plant, dict(_given(each) for each in inputs or []))
+    found = Checked(
+        recipe=program.recipe,
+        machine=plant.identity.name,
+        leaves=program.estimate.leaves,
+        duration=duration_text(program.estimate.minimum_ns, program.estimate.maximum_ns),
+        inputs=program.inputs,
+        steps=step_table(program, plant),
+        proof=proof_table(program, plant),
+        openings=program.estimate.openings,
+    )
+    if output is Output.JSON:
+        show_json(found)
+    else:
+        show(*checked_page(found))
+
+
+def _plant(file: Path) -> Plant:
+    document = _document(file, "Machine")
+    name = str((document.get("metadata") or {}).get("name", ""))
+    identity = Identity(installation="none", namespace="none", name=name, uid="none")
+    return compile_machine(parse_machine(document).spec, identity, 0)
+
+
+def _program(file: Path, plant: Plant, inputs: dict[str, Value]) -> Program:
+    document = _document(file, "Recipe")
+    name = str((document.get("metadata") or {}).get("name", ""))
+    source = RecipeSource(name=name, uid="none", generation=0)
+    return compile_recipe(parse_recipe(document).spec, source, plant, digest(plant), inputs)
+
+
+def _document(file: Path, kind: str) -> dict[str, Any]:
+    """Return the one document of this kind in a file. Raises InvalidInputError, NotFoundError."""
+    try:
+        found = [d for d in yaml.safe_load_all(text_of(file)) if isinstance(d, dict)]
+    except yaml.YAMLError as error:
+        raise _wrong(str(file), "", f"this is no YAML: {error}", "correct it") from error
+    ours = [document for document in found if document.get("kind") == kind]
+    if len(ours) != 1:
+        kinds = ", ".join(str(document.get("kind")) for document in found) or "nothing"
+        rule = f"one {kind} is expected in the file"
+        raise _wrong(str(file), kinds, rule, f"name a file with one {kind}")
+    return ours[0]
+
+
+def _given(text: str) -> tuple[str, Value]:
+    name, equals, written = text.partition("=")
+    if not (name and equals):
+        raise typer.BadParameter(f"write NAME=VALUE, not {text}", param_hint="--input")
+    try:
+        value = yaml.safe_load(written)
+    except yaml.YAMLError:
+        value = written
+    return name, value if isinstance(value, bool | int | float | str) else written
+
+
+def _wrong(path: str, value: str, rule: str, hint: str) -> InvalidInputError:
+    return InvalidInputError([Violation(path=path, value=value, rule=rule, hint=hint)])
