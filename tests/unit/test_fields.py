@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 TESTS = Path(__file__).parents[1]
-LOOPED = re.compile(r"steps\[\]\.loop\.steps\[\]")
+NESTED = re.compile(r"steps\[\]\.(loop|together\.branches\[\])\.steps\[\]")
 NAMED: dict[str, dict[str, str]] = yaml.safe_load((TESTS / "fields.yaml").read_text())
 
 
@@ -43,13 +43,13 @@ def leaves(schema: dict[str, Any], path: str) -> Iterator[str]:
 
 
 def fields(kind: str) -> set[str]:
-    """Return the fields of a kind; a step is the same in every loop and in the cleanup."""
+    """Return the fields of a kind; a step is the same in every loop, in branches and in the cleanup."""
     found = set()
     for part, schema in definitions()[kind].items():
         for path in leaves(schema, part):
             flat = path
-            while LOOPED.search(flat):
-                flat = LOOPED.sub("steps[]", flat)
+            while NESTED.search(flat):
+                flat = NESTED.sub("steps[]", flat)
             found.add(re.sub(r"^spec\.cleanup\[\].*", "spec.cleanup[]", flat))
     return found
 

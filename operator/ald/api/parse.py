@@ -12,7 +12,7 @@ from ald.api import wording
 from ald.api.action import MachineAction
 from ald.api.machine import Machine
 from ald.api.meta import API_VERSION
-from ald.api.recipe import LOOP_DEPTH_MAX, Recipe, Step
+from ald.api.recipe import LOOP_DEPTH_MAX, Recipe, Step, TogetherStep
 from ald.api.run import RecipeRun
 from ald.errors import InvalidInputError, Violation
 
@@ -103,17 +103,11 @@ def _causes(errors: Sequence[ErrorDetails]) -> list[ErrorDetails]:
 
 def _step_violations(steps: Sequence[Step], path: str, depth: int) -> Iterator[Violation]:
     """What the schema says by its shape (depth) or cannot say (unique names in order)."""
-    seen: set[str] = set()
+    yield from _name_violations([each.name for each in steps], path, "steps")
     for index, step in enumerate(steps):
         here = f"{path}[{index}]"
-        if step.name in seen:
-            yield Violation(
-                path=f"{here}.name",
-                value=step.name,
-                rule="two steps of one list have this name",
-                hint="give each step a name of its own",
-            )
-        seen.add(step.name)
+        if step.together is not None:
+            yield from _branch_violations(step.together, f"{here}.together.branches")
         if step.loop is None:
             continue
         if depth == LOOP_DEPTH_MAX:
@@ -125,3 +119,21 @@ def _step_violations(steps: Sequence[Step], path: str, depth: int) -> Iterator[V
             )
         else:
             yield from _step_violations(step.loop.steps, f"{here}.loop.steps", depth + 1)
+
+
+def _branch_violations(together: TogetherStep, path: str) -> Iterator[Violation]:
+    yield from _name_violations([each.name for each in together.branches], path, "branches")
+    for index, branch in enumerate(together.branches):
+        here = f"{path}[{index}].steps"
+        yield from _name_violations([each.name for each in branch.steps], here, "steps")
+
+
+def _name_violations(names: Sequence[str], path: str, what: str) -> Iterator[Violation]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield Violation(
+                path=f"{path}[{index}].name",
+                value=name,
+                rule=f"two {what} of one list have this name",
+                hint=f"give each of the {what} a name of its own",
+            )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
 from ald.api.fields import (
     Duration,
@@ -37,8 +38,14 @@ CLEANUP_MAX = 50
 
 LOOP_COUNT_MAX = 1_000_000
 
+BRANCHES_MAX = 8
+"""Branches of one `together`."""
+
+BRANCH_STEPS_MAX = 50
+"""Steps in one branch."""
+
 InputType = Literal["number", "integer", "duration", "boolean"]
-StepKind = Literal["set", "ramp", "waitFor", "purge", "wait", "valve", "prompt", "loop"]
+StepKind = Literal["set", "ramp", "waitFor", "purge", "wait", "valve", "prompt", "loop", "together"]
 _TARGET = ("parameter", "gas")
 
 
@@ -140,25 +147,11 @@ class PromptStep(Model):
     timeout: Duration = Field("1h", description="The step fails when nobody confirms within this.")
 
 
-class LoopStep(Model):
-    """Repeat steps."""
-
-    exactly_one: ClassVar[Groups] = (("count", "count_from"),)
-
-    count: Annotated[int, Field(ge=1, le=LOOP_COUNT_MAX)] | None = Field(
-        None, description="How many times, at least 1.", strict=True
-    )
-    count_from: InputName | None = Field(None, description="Input that gives how many times.")
-    steps: tuple[Step, ...] = Field(
-        min_length=1, max_length=STEPS_MAX, description="The steps to repeat, in order."
-    )
-
-
-class Step(Model):
-    """One step: a name and exactly one kind."""
+class LeafStep(Model):
+    """One step of a branch: a name and exactly one kind that holds no other steps."""
 
     exactly_one: ClassVar[Groups] = (
-        ("set", "ramp", "wait_for", "purge", "wait", "valve", "prompt", "loop"),
+        ("set", "ramp", "wait_for", "purge", "wait", "valve", "prompt"),
     )
 
     name: Name = Field(description="Name of the step, unique in its list.")
@@ -184,14 +177,14 @@ class Step(Model):
         None,
         description="Hold until somebody confirms: {message: 'crucible in place?', timeout: 30m}.",
     )
-    loop: LoopStep | None = Field(
-        None, description="Repeat steps, four deep at most: {count: 100, steps: [...]}."
-    )
 
     @property
     def kind(self) -> StepKind:
         """The one kind that is there, as written in YAML."""
-        kinds: tuple[tuple[StepKind, Model | None], ...] = (
+        return next(kind for kind, body in self._kinds() if body is not None)
+
+    def _kinds(self) -> tuple[tuple[StepKind, Model | None], ...]:
+        return (
             ("set", self.set),
             ("ramp", self.ramp),
             ("waitFor", self.wait_for),
@@ -199,9 +192,62 @@ class Step(Model):
             ("wait", self.wait),
             ("valve", self.valve),
             ("prompt", self.prompt),
-            ("loop", self.loop),
         )
-        return next(kind for kind, body in kinds if body is not None)
+
+
+class Branch(Model):
+    """Steps one after another, beside those of the other branches."""
+
+    name: Name = Field(description="Name of the branch, unique in its step.")
+    steps: tuple[LeafStep, ...] = Field(
+        min_length=1,
+        max_length=BRANCH_STEPS_MAX,
+        description="The steps of this branch, in order; no loop and no together.",
+    )
+
+
+class TogetherStep(Model):
+    """Run branches side by side, and go on when all of them are done."""
+
+    branches: tuple[Branch, ...] = Field(
+        min_length=2,
+        max_length=BRANCHES_MAX,
+        description="What runs side by side. A valve, an exclusion group, a gas and a parameter belong to one branch only.",
+    )
+
+
+class LoopStep(Model):
+    """Repeat steps."""
+
+    exactly_one: ClassVar[Groups] = (("count", "count_from"),)
+
+    count: Annotated[int, Field(ge=1, le=LOOP_COUNT_MAX)] | None = Field(
+        None, description="How many times, at least 1.", strict=True
+    )
+    count_from: InputName | None = Field(None, description="Input that gives how many times.")
+    steps: tuple[Step, ...] = Field(
+        min_length=1, max_length=STEPS_MAX, description="The steps to repeat, in order."
+    )
+
+
+class Step(LeafStep):
+    """One step: a name and exactly one kind."""
+
+    exactly_one: ClassVar[Groups] = (
+        ("set", "ramp", "wait_for", "purge", "wait", "valve", "prompt", "loop", "together"),
+    )
+
+    loop: LoopStep | None = Field(
+        None, description="Repeat steps, four deep at most: {count: 100, steps: [...]}."
+    )
+    together: TogetherStep | None = Field(
+        None,
+        description="Run branches side by side until all are done: {branches: [{name: heat, steps: [...]}, ...]}.",
+    )
+
+    @override
+    def _kinds(self) -> tuple[tuple[StepKind, Model | None], ...]:
+        return (*super()._kinds(), ("loop", self.loop), ("together", self.together))
 
 
 # LoopStep names Step before there is one; only now its fields are known in full.
@@ -244,7 +290,7 @@ class RecipeSpec(Model):
         min_length=1,
         max_length=STEPS_MAX,
         description="What to do, in order. A step has a name and exactly one of set, ramp, waitFor, purge, wait, valve,"
-        " prompt and loop: {name: tma, valve: {valve: tma, open: 40ms}}. Numbers are in the unit that the machine declares;"
+        " prompt, loop and together: {name: tma, valve: {valve: tma, open: 40ms}}. Numbers are in the unit that the machine declares;"
         " durations are written like 40ms, 1.5s or 1h30m.",
     )
     cleanup: tuple[Step, ...] = Field(

@@ -13,6 +13,7 @@ from ald.plant.model import Mode
 from ald.program import pulse_limit
 from ald.program.condition import Condition
 from ald.program.model import WaitFor, digest
+from ald.program.together import shared
 from ald.units import format_duration
 from ald.wire import PROTOCOL, RunOrder
 
@@ -70,6 +71,9 @@ def _unfit(turn: Turn, order: RunOrder) -> Iterator[tuple[str, str]]:
     fault = counter.fault(order.program)
     if fault:
         yield "BadProgram", fault
+    elif turn.state.layout is not None:
+        for found in shared(order.program.instructions, turn.state.layout.plant):
+            yield "BadProgram", str(found)
 
 
 def _unready(turn: Turn) -> Iterator[tuple[str, str]]:

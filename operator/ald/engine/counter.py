@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from ald.engine.state import Counter
-from ald.program.model import EndLoop, Instruction, Leaf, Loop, Program
+from ald.program import together
+from ald.program.model import EndLoop, Instruction, Leaf, Loop, Program, Together
 
 
 def seek(
     program: Program, index: int, counters: tuple[Counter, ...]
 ) -> tuple[int, tuple[Counter, ...]]:
-    """Return the first leaf from `index` on, and the loops around it, loop marks carried out.
+    """Return the first leaf or `Together` from `index` on, and the loops around it, loop marks carried out.
 
     The index is that of a leaf, `program.cleanup` at the end of the steps, or the program's length at its very end. A program
     that `faults` accepts passes at most one mark for each level of nesting and sibling loop.
@@ -28,12 +29,12 @@ def seek(
     return index, counters
 
 
-def leaf_at(program: Program, index: int) -> Leaf | None:
-    """Return the leaf at `index`, None beyond the end."""
+def leaf_at(program: Program, index: int) -> Leaf | Together | None:
+    """Return the leaf or the mark of the branches at `index`, None beyond the end."""
     if index >= len(program.instructions):
         return None
     found = program.instructions[index]
-    assert not isinstance(found, Loop | EndLoop), "seek stops at leaves only"
+    assert not isinstance(found, Loop | EndLoop), "seek carries loop marks out"
     return found
 
 
@@ -43,7 +44,7 @@ def iterations(program: Program, counters: tuple[Counter, ...]) -> tuple[tuple[i
 
 
 def fault(program: Program) -> str:
-    """Return what makes the program's loops unfit to run, in plain words; empty when they are sound."""
+    """Return what makes the program's marks unfit to run, in plain words; empty when they are sound."""
     for index, instruction in enumerate(program.instructions):
         problem = _mark_fault(program.instructions, index, instruction)
         if problem:
@@ -73,6 +74,10 @@ def _loop(program: Program, index: int) -> Loop:
 def _nesting_fault(program: Program) -> str:
     open_loops: list[int] = []
     for index, instruction in enumerate(program.instructions):
+        if isinstance(instruction, Together) and index < program.cleanup < together.end(
+            instruction, index
+        ):
+            return f"instruction {index}: a together of the steps ends before the cleanup"
         if index == program.cleanup and open_loops:
             return f"instruction {open_loops[-1]}: a loop of the steps ends before the cleanup"
         match instruction:
@@ -95,6 +100,8 @@ def _mark_fault(instructions: Sequence[Instruction], index: int, instruction: In
             closing = instructions[end]
             if not isinstance(closing, EndLoop) or closing.begin != index:
                 return "a loop's end must point back to its beginning"
+        case Together():
+            return together.fault(instructions, index, instruction)
         case EndLoop(begin=begin):
             opening = instructions[begin] if 0 <= begin < index else None
             if not isinstance(opening, Loop) or opening.end != index:

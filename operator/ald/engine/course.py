@@ -4,53 +4,28 @@ from collections.abc import Callable
 
 from ald.engine import (
     admission,
+    branch,
     counter,
     demand,
     ending,
     hold,
+    leaf,
     obstacle,
     pausing,
     prompting,
     pulse,
-    purge,
-    ramp,
     setpoint,
-    waiting,
+    together,
 )
 from ald.engine.inputs import ActionAsked, Answered, ConfirmAsked, RunGiven, Sent
-from ald.engine.state import (
-    Ending,
-    Prompting,
-    Pulsing,
-    Purging,
-    Ramping,
-    Setting,
-    Settling,
-    Waiting,
-    Watching,
-)
+from ald.engine.state import Ending, Pulsing, Settling
 from ald.engine.transitions import Cause
 from ald.engine.turn import Turn
-from ald.engine.verdict import Done, Failed, Fatal, Verdict
-from ald.errors import SafetyError
-from ald.program.model import Leaf, Prompt, Pulse, Purge, Ramp, Set, Wait, WaitFor
-from ald.records.event import RunOutcome, RunStarted, StepEnded, StepStarted
+from ald.engine.verdict import Done, Failed, Fatal, Joined, Verdict
+from ald.program.model import Together
+from ald.records.event import RunOutcome, RunStarted
 from ald.records.scan import Scan
 from ald.wire import RunAction
-
-LATE_NS = 50_000_000
-"""A leaf that begins later than this moves the schedule, instead of cutting the next steps short to catch up."""
-
-KINDS: dict[type[Leaf], str] = {
-    Pulse: "valve",
-    Purge: "purge",
-    Set: "set",
-    Ramp: "ramp",
-    Wait: "wait",
-    WaitFor: "waitFor",
-    Prompt: "prompt",
-}
-"""What the record calls the kinds of leaves: the words of the recipe."""
 
 
 def start(turn: Turn, given: RunGiven) -> None:
@@ -81,38 +56,42 @@ def start(turn: Turn, given: RunGiven) -> None:
 def tick(turn: Turn) -> None:
     """Time has passed."""
     run = turn.run
-    is_bounded = not isinstance(run.phase, Prompting)
     if (
         run.hold is not None
-        and is_bounded
+        and prompting.waiting(run) is None
         and turn.at_ns >= hold.deadline_ns(_max_hold_ns(turn), run.hold)
     ):
         message = f"held for longer than maxHold: {run.hold.message}"
         _apply(turn, Fatal(outcome=RunOutcome.HOLD_TIMEOUT, message=message))
         return
-    _apply(turn, _guarded(turn, lambda: _ticked(turn)))
+    _apply(turn, _told(turn, lambda: leaf.ticked(turn)))
 
 
 def sent(turn: Turn, given: Sent) -> None:
     """A write has left."""
-    if isinstance(turn.run.phase, Pulsing):
-        pulse.sent(turn, turn.run.phase, given.token, given.sent_ns)
+    _sent(turn, given)
+    for number, _ in list(branch.under_way(turn.run)):
+        branch.within(turn, number, lambda: _sent(turn, given))
 
 
 def answered(turn: Turn, given: Answered) -> None:
     """A write has been answered."""
-    _apply(turn, _guarded(turn, lambda: _answered(turn, given)))
+    _apply(turn, _told(turn, lambda: leaf.answered(turn, given)))
 
 
 def scanned(turn: Turn, scan: Scan) -> None:
     """The plant has been read."""
     wrong = setpoint.scanned(turn, scan)
-    if wrong and isinstance(turn.run.phase, Pulsing):
+    if wrong and turn.run.branches:
+        _apply(turn, together.give_up(turn, wrong))
+    elif wrong and isinstance(turn.run.phase, Pulsing):
         turn.change_run(doubt=wrong)
     elif wrong:
         _apply(turn, Failed(error=wrong))
     else:
-        _apply(turn, _guarded(turn, lambda: _scanned(turn, scan)))
+        _apply(turn, _told(turn, lambda: leaf.scanned(turn, scan)))
+        if turn.state.run is not None and isinstance(turn.run.phase, Settling):
+            _finish_if_settled(turn)
     if turn.state.run is not None and turn.state.ending is None:
         unblocked(turn)
 
@@ -120,7 +99,7 @@ def scanned(turn: Turn, scan: Scan) -> None:
 def action_asked(turn: Turn, given: ActionAsked) -> None:
     """Somebody wants something else of the run."""
     if demand.take(turn, given):
-        _apply(turn, _guarded(turn, lambda: _as_asked(turn)))
+        _apply(turn, _as_asked(turn))
 
 
 def confirm_asked(turn: Turn, given: ConfirmAsked) -> None:
@@ -129,14 +108,19 @@ def confirm_asked(turn: Turn, given: ConfirmAsked) -> None:
     Raises:
         RefusedError: no such prompt waits.
     """
-    _apply(turn, prompting.confirm(turn, given))
+    if turn.state.run is not None and turn.run.branches:
+        _apply(turn, together.confirm(turn, given))
+    else:
+        _apply(turn, prompting.confirm(turn, given))
 
 
 def unblocked(turn: Turn) -> None:
     """An obstacle may be gone: a run that it holds between two steps goes on."""
     run = turn.run
+    if run.branches:
+        _apply(turn, together.unblocked(turn))
     # A step that holds the run by itself knows when it goes on, and who has paused it says so.
-    if run.hold is not None and run.phase is None and not hold.is_paused(run):
+    elif run.hold is not None and run.phase is None and not hold.is_paused(run):
         _apply(turn, _advance(turn))
 
 
@@ -144,74 +128,24 @@ def _as_asked(turn: Turn) -> Verdict | None:
     run = turn.run
     if hold.is_paused(run) and run.asked.action is not RunAction.PAUSE:
         pausing.resume(turn)
-        if run.phase is None:
+        if run.phase is None and not run.branches:
             return _advance(turn)
-    if run.phase is None and demand.is_stopping(run):
+    if run.phase is None and not run.branches and demand.is_stopping(run):
         return _advance(turn)
     # What only waits for the plant need not wait for it before a stop.
-    return _ticked(turn)
+    return _told(turn, lambda: leaf.ticked(turn))
 
 
-def _ticked(turn: Turn) -> Verdict | None:
-    match None if hold.is_paused(turn.run) else turn.run.phase:
-        case Pulsing() as phase:
-            pulse.tick(turn, phase)
-            return None
-        case Purging() as phase:
-            return purge.tick(turn, phase)
-        case Ramping() as phase:
-            return ramp.tick(turn, phase)
-        case Waiting() | Watching() | Prompting() as phase:
-            return _waited(turn, phase)
-        case Setting() | Settling() | None:
-            return None
+def _sent(turn: Turn, given: Sent) -> None:
+    if isinstance(turn.run.phase, Pulsing):
+        pulse.sent(turn, turn.run.phase, given.token, given.sent_ns)
 
 
-def _waited(turn: Turn, phase: Waiting | Watching | Prompting) -> Verdict | None:
-    match phase:
-        case Waiting():
-            return waiting.tick_wait(turn, phase)
-        case Watching():
-            return waiting.tick_watch(turn, phase)
-        case Prompting():
-            return prompting.tick(turn, phase)
-
-
-def _answered(turn: Turn, given: Answered) -> Verdict | None:
-    match turn.run.phase:
-        case Pulsing() as phase:
-            return pulse.answered(turn, phase, given)
-        case Purging() as phase:
-            return purge.answered(turn, phase, given)
-        case Setting() as phase:
-            return setpoint.answered(turn, phase, given)
-        case Ramping() as phase:
-            return ramp.answered(turn, phase, given)
-        case Waiting() | Watching() | Prompting() | Settling() | None:
-            return None
-
-
-def _scanned(turn: Turn, scan: Scan) -> Verdict | None:
-    match turn.run.phase:
-        case Purging() as phase:
-            return purge.scanned(turn, phase, scan)
-        case Watching() as phase if not hold.is_paused(turn.run):
-            return waiting.scanned(turn, phase, scan)
-        case Settling():
-            _finish_if_settled(turn)
-            return None
-        case _:
-            return None
-
-
-def _guarded(turn: Turn, act: Callable[[], Verdict | None]) -> Verdict | None:
-    """Return what `act` comes to; a broken safety rule undoes all that it began and ends the run."""
-    mark = turn.mark()
-    try:
-        return act()
-    except SafetyError as error:
-        turn.rewind(mark)
-        return Fatal(outcome=RunOutcome.SAFETY_VIOLATION, message=str(error))
+def _told(turn: Turn, what: Callable[[], Verdict | None]) -> Verdict | None:
+    """Give news to whatever is under way: one leaf, or one in each branch."""
+    if turn.run.branches:
+        return together.act(turn, what)
+    return leaf.guarded(turn, what)
 
 
 def _apply(turn: Turn, verdict: Verdict | None) -> None:
@@ -222,6 +156,8 @@ def _apply(turn: Turn, verdict: Verdict | None) -> None:
                 verdict = _next(turn, verdict)
             case Done():
                 verdict = _failed(turn, turn.run.doubt)
+            case Joined():
+                verdict = _joined(turn, verdict)
             case Failed(error=error):
                 verdict = _failed(turn, error)
             case Fatal(outcome=outcome, message=message):
@@ -235,11 +171,23 @@ def _next(turn: Turn, done: Done) -> Verdict | None:
     """Put the end of the leaf on record and begin the next one."""
     run = turn.run
     taken_ns = done.due_ns - run.due_ns
-    _leaf_ended(turn, "")
+    leaf.ended(turn, "")
     turn.change_run(
         index=run.index + 1,
         due_ns=done.due_ns,
         slip_ns=run.slip_ns + taken_ns - done.nominal_ns,
+    )
+    return _advance(turn)
+
+
+def _joined(turn: Turn, joined: Joined) -> Verdict | None:
+    """Go on behind the branches of a `together`."""
+    run = turn.run
+    taken_ns = joined.due_ns - run.due_ns
+    turn.change_run(
+        index=joined.index,
+        due_ns=joined.due_ns,
+        slip_ns=run.slip_ns + taken_ns - joined.nominal_ns,
     )
     return _advance(turn)
 
@@ -252,7 +200,7 @@ def _failed(turn: Turn, error: str) -> Verdict | None:
     if run.in_cleanup:
         return Fatal(outcome=RunOutcome.STEP_FAILED, message=f"{message} (in the cleanup)")
     if run.phase is not None:
-        _leaf_ended(turn, error)
+        leaf.ended(turn, error)
     turn.change_run(
         failure=message,
         doubt="",
@@ -265,21 +213,6 @@ def _failed(turn: Turn, error: str) -> Verdict | None:
     return _advance(turn)
 
 
-def _leaf_ended(turn: Turn, error: str) -> None:
-    run = turn.run
-    turn.journal(
-        StepEnded(
-            at_ns=turn.at_ns,
-            wall_ns=turn.wall_ns,
-            run=run.identity.uid,
-            ordinal=run.ordinal,
-            error=error,
-        )
-    )
-    done = run.leaves_done if error else run.leaves_done + 1
-    turn.change_run(leaves_done=done, phase=None)
-
-
 def _advance(turn: Turn) -> Verdict | None:
     """Begin the leaf that is next, or end the run."""
     run = turn.run
@@ -289,59 +222,21 @@ def _advance(turn: Turn) -> Verdict | None:
         _begin_cleanup(turn)
         index, counters = counter.seek(run.program, run.program.cleanup, ())
     turn.change_run(index=index, counters=counters)
-    leaf = counter.leaf_at(run.program, index)
-    if leaf is None:
+    following = counter.leaf_at(run.program, index)
+    if following is None:
         turn.change_run(phase=Settling())
         _finish_if_settled(turn)
         return None
-    in_the_way = obstacle.before(turn.state, leaf, turn.at_ns)
+    in_the_way = obstacle.before(turn.state, following, turn.at_ns)
     if in_the_way is not None:
         hold.keep(turn, in_the_way.reason, in_the_way.message)
         return None
     hold.end(turn)
     if pausing.begin_if_due(turn):
         return None
-    return _begin(turn, leaf)
-
-
-def _begin(turn: Turn, leaf: Leaf) -> Verdict | None:
-    run = turn.run
-    late_ns = turn.at_ns - run.due_ns
-    if late_ns > LATE_NS:
-        turn.change_run(due_ns=turn.at_ns, slip_ns=run.slip_ns + late_ns)
-    turn.change_run(ordinal=run.ordinal + 1, leaf=leaf, phase=None)
-    turn.journal(
-        StepStarted(
-            at_ns=turn.at_ns,
-            wall_ns=turn.wall_ns,
-            run=run.identity.uid,
-            ordinal=run.ordinal + 1,
-            path=leaf.path,
-            name=leaf.name,
-            step=KINDS[type(leaf)],
-            iterations=tuple(c.iteration for c in run.counters),
-        )
-    )
-    return _guarded(turn, lambda: _began(turn, leaf))
-
-
-def _began(turn: Turn, leaf: Leaf) -> Verdict | None:
-    match leaf:
-        case Pulse():
-            pulse.begin(turn, leaf)
-        case Purge():
-            return purge.begin(turn, leaf)
-        case Set():
-            setpoint.begin(turn, leaf)
-        case Ramp():
-            return ramp.begin(turn, leaf)
-        case Wait():
-            waiting.begin_wait(turn, leaf)
-        case WaitFor():
-            waiting.begin_watch(turn, leaf, turn.run.conditions[turn.run.index])
-        case Prompt():
-            prompting.begin(turn, leaf)
-    return None
+    if isinstance(following, Together):
+        return together.begin(turn, following)
+    return leaf.begin(turn, following)
 
 
 def _begin_cleanup(turn: Turn) -> None:

@@ -1,6 +1,6 @@
 """How runs end: at once by the safe state, or in good order; and what the machine is afterwards."""
 
-from ald.engine import counter, pulse, safing
+from ald.engine import branch, counter, pulse, safing
 from ald.engine.effects import Exit
 from ald.engine.state import Ending, LastRun, Pulsing, Settling
 from ald.engine.transitions import Cause
@@ -65,18 +65,9 @@ def end_aborted(turn: Turn) -> None:
 def end_run(turn: Turn, ending: Ending) -> None:
     """Put the end of the run on record, with whatever was under way."""
     run = turn.run
-    if isinstance(run.phase, Pulsing):
-        pulse.record_cut_short(turn, run.phase)
-    if run.phase is not None and not isinstance(run.phase, Settling):
-        turn.journal(
-            StepEnded(
-                at_ns=turn.at_ns,
-                wall_ns=turn.wall_ns,
-                run=run.identity.uid,
-                ordinal=run.ordinal,
-                error=ending.message,
-            )
-        )
+    _end_leaf(turn, ending.message)
+    for number in range(len(run.branches)):
+        branch.within(turn, number, lambda: _end_leaf(turn, ending.message))
     run = turn.run
     turn.journal(
         RunEnded(
@@ -109,6 +100,22 @@ def end_run(turn: Turn, ending: Ending) -> None:
         message=ending.message,
     )
     turn.change(run=None, ending=None, last_run=last)
+
+
+def _end_leaf(turn: Turn, error: str) -> None:
+    run = turn.run
+    if isinstance(run.phase, Pulsing):
+        pulse.record_cut_short(turn, run.phase)
+    if run.phase is not None and not isinstance(run.phase, Settling):
+        turn.journal(
+            StepEnded(
+                at_ns=turn.at_ns,
+                wall_ns=turn.wall_ns,
+                run=run.identity.uid,
+                ordinal=run.ordinal,
+                error=error,
+            )
+        )
 
 
 def settled(turn: Turn) -> None:

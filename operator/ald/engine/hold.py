@@ -39,9 +39,9 @@ def keep(turn: Turn, reason: str, message: str) -> None:
         turn.explain(reason, message)
 
 
-def end(turn: Turn) -> None:
-    """Let the run go on; nothing happens when it is not held."""
-    if turn.run.hold is None:
+def end(turn: Turn, reason: str = "") -> None:
+    """Let the run go on; nothing happens when it is not held, or not for this `reason` where one is given."""
+    if turn.run.hold is None or reason not in ("", turn.run.hold.reason):
         return
     turn.change_run(hold=None)
     turn.journal(HoldEnded(at_ns=turn.at_ns, wall_ns=turn.wall_ns, run=turn.run.identity.uid))

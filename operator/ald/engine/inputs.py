@@ -22,11 +22,18 @@ class OpenPulse(msgspec.Struct, frozen=True, kw_only=True):
     opened_ack_ns: int
 
 
+class OpenLeaf(msgspec.Struct, frozen=True, kw_only=True):
+    """A leaf under way in a branch: its number, and the pulse that it is, if it is one."""
+
+    ordinal: int
+    pulse: OpenPulse | None = None
+
+
 class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run as durable state remembers it: the last leaf that began, and what was counted up to then.
 
     `valves` are those that any of its pulses opens, where `pulse` may be out of date. `latch`: it was being ended by what
-    somebody has to clear.
+    somebody has to clear. `leaf_ended` and `pulse` are of the one leaf under way; `beside` are those of the branches of a `together`.
     """
 
     run: RunIdentity
@@ -44,6 +51,7 @@ class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     timing: PulseTiming = PulseTiming()
     latch: bool = False
     pulse: OpenPulse | None = None
+    beside: tuple[OpenLeaf, ...] = ()
     valves: tuple[str, ...] = ()
 
 

@@ -5,7 +5,7 @@ import msgspec
 from ald.engine import interlock
 from ald.engine.state import State
 from ald.plant.model import InterlockAction
-from ald.program.model import Leaf, Pulse
+from ald.program.model import Leaf, Pulse, Together
 from ald.units import format_duration
 
 SCAN_GAP = "ScanGap"
@@ -35,7 +35,7 @@ WATCHDOG_LOST = Obstacle(
 )
 
 
-def before(state: State, leaf: Leaf, at_ns: int) -> Obstacle | None:
+def before(state: State, leaf: Leaf | Together, at_ns: int) -> Obstacle | None:
     """Return what stands in the way of this leaf now, None for nothing: also what no run that starts is asked for here."""
     known = found(state)
     if known is not None:

@@ -8,7 +8,7 @@ cleanup is not paused.
 from msgspec.structs import replace
 
 from ald.engine import counter, hold, purge
-from ald.engine.state import Phase, Purging, Ramping, Run, Waiting, Watching
+from ald.engine.state import Phase, Purging, Ramping, Run, Waiting, Watching, phases
 from ald.engine.turn import Turn
 from ald.wire import RunAction
 
@@ -18,12 +18,18 @@ def begin_if_due(turn: Turn) -> bool:
     run = turn.run
     if hold.is_paused(run):
         return True
-    if run.asked.action is not RunAction.PAUSE or run.hold is not None or not _is_hold_point(run):
+    if not is_wanted(run) or run.hold is not None or not _is_hold_point(run):
         return False
-    if isinstance(run.phase, Purging):
-        purge.suspend(turn, run.phase)
+    for phase in phases(run):
+        if isinstance(phase, Purging):
+            purge.suspend(turn, phase)
     hold.start(turn, hold.PAUSED, _message(run))
     return True
+
+
+def is_wanted(run: Run) -> bool:
+    """Tell whether the run is to be paused as soon as it can; the cleanup is not paused."""
+    return run.asked.action is RunAction.PAUSE and not run.in_cleanup
 
 
 def resume(turn: Turn) -> None:
@@ -35,17 +41,24 @@ def resume(turn: Turn) -> None:
         due_ns=run.due_ns + stood_ns,
         slip_ns=run.slip_ns + stood_ns,
         phase=_later(run.phase, stood_ns),
+        branches=tuple(
+            replace(each, due_ns=each.due_ns + stood_ns, phase=_later(each.phase, stood_ns))
+            for each in run.branches
+        ),
     )
     hold.end(turn)
-    if isinstance(turn.run.phase, Purging):
-        purge.go_on(turn, turn.run.phase)
+    for phase in phases(turn.run):
+        if isinstance(phase, Purging):
+            purge.go_on(turn, phase)
 
 
 def _is_hold_point(run: Run) -> bool:
-    if run.in_cleanup:
-        return False
-    match run.phase:
-        case None | Waiting() | Watching():
+    return all(_may_stand_still(phase) for phase in phases(run))
+
+
+def _may_stand_still(phase: Phase) -> bool:
+    match phase:
+        case Waiting() | Watching():
             return True
         case Ramping(write=write):
             return write is None
@@ -76,7 +89,7 @@ def _later(phase: Phase | None, by_ns: int) -> Phase | None:
 
 def _message(run: Run) -> str:
     following = counter.leaf_at(run.program, run.index)
-    where = "in" if run.phase is not None else "before"
+    where = "in" if run.phase is not None or run.branches else "before"
     return (
         f"paused {where} step {following.name if following else 'none'} by {run.asked.by}: valves are shut, "
         "gas flows and heat stay as they are. action: Run goes on"

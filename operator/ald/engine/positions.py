@@ -9,7 +9,7 @@ A pulse between two scans is seen by neither, so scans rarer than pulses find wh
 
 from ald.engine import reading
 from ald.engine.layout import VALVE_PREFIX
-from ald.engine.state import Known, Pulsing, State
+from ald.engine.state import Known, Pulsing, State, phases
 
 
 def mismatch(state: State) -> str:
@@ -31,10 +31,9 @@ def _commanded(state: State, valve: str) -> Known | None:
     """Return the position last acknowledged, None where there is none or another is on its way."""
     if valve not in state.open_valves:
         return state.written.get(VALVE_PREFIX + valve)
-    phase = state.run.phase if state.run is not None else None
-    if not isinstance(phase, Pulsing) or phase.leaf.valve != valve:
-        return None
-    if not phase.opened_ack_ns or phase.close_token is not None:
+    pulses = (p for p in phases(state.run) if isinstance(p, Pulsing)) if state.run else ()
+    phase = next((p for p in pulses if p.leaf.valve == valve), None)
+    if phase is None or not phase.opened_ack_ns or phase.close_token is not None:
         return None
     return Known(value=1.0, acked_ns=phase.opened_ack_ns)
 

@@ -2,7 +2,7 @@
 
 from ald.engine import demand, hold
 from ald.engine.inputs import ConfirmAsked
-from ald.engine.state import Prompting, Run
+from ald.engine.state import Prompting, Run, phases
 from ald.engine.turn import Turn
 from ald.engine.verdict import Done, Failed, Verdict
 from ald.errors import RefusedError
@@ -61,12 +61,12 @@ def confirm(turn: Turn, given: ConfirmAsked) -> Verdict:
 
 
 def waiting(run: Run) -> Prompting | None:
-    """Return the prompt that waits, if one does."""
-    return run.phase if isinstance(run.phase, Prompting) else None
+    """Return the prompt that waits, if one does: while it holds the run no other begins."""
+    return next((phase for phase in phases(run) if isinstance(phase, Prompting)), None)
 
 
 def _done(turn: Turn) -> Done:
-    hold.end(turn)
+    hold.end(turn, REASON)
     return Done(due_ns=turn.at_ns, nominal_ns=0)
 
 

@@ -29,6 +29,9 @@ FLOW_SHARE_MIN = 0.9
 FRESH_SCANS = 3
 """A scan speaks for this many scan periods; when no other comes, the flow counts as unknown."""
 
+FLOW_LOW = "PurgeFlowLow"
+"""The reason of a hold that waits for the flow."""
+
 QUIET_NS = 250_000_000
 """A purge is drawn out by up to this without a hold when the flow is good and only the link's round trips are missing."""
 
@@ -88,14 +91,14 @@ def tick(turn: Turn, phase: Purging) -> Verdict | None:
     short = list(_short(turn.state, phase, turn.at_ns))
     if not short or demand.is_stopping(turn.run):
         # No step follows on a stopped run, and the first opening of its cleanup is judged like any other.
-        hold.end(turn)
+        hold.end(turn, FLOW_LOW)
         return _finish(turn, phase)
     phase = replace(phase, extended=True)
     turn.change_run(phase=phase)
     is_long = turn.at_ns - phase.end_ns > QUIET_NS
     if is_long or any(not flowing or missing > QUIET_NS for _, missing, flowing in short):
         group, missing, _ = max(short, key=lambda item: item[1])
-        hold.start(turn, "PurgeFlowLow", _why(turn.state, phase, group, missing))
+        hold.start(turn, FLOW_LOW, _why(turn.state, phase, group, missing))
     return None
 
 
@@ -116,6 +119,12 @@ def answered(turn: Turn, phase: Purging, answer: Answered) -> Verdict | None:
         return _done(turn, phase)
     _flowing(turn, phase)
     return tick(turn, _phase(turn))
+
+
+def cut(turn: Turn, phase: Purging) -> Verdict | None:
+    """Nobody waits for this purge any more: end it here, and give the set point its value back."""
+    hold.end(turn, FLOW_LOW)
+    return _finish(turn, phase)
 
 
 def suspend(turn: Turn, phase: Purging) -> None:

@@ -7,6 +7,7 @@ from ald.engine.inputs import (
     ClearAsked,
     ClockStep,
     LinkDown,
+    OpenLeaf,
     OpenRun,
     PlantGiven,
     SafeStateAsked,
@@ -234,7 +235,8 @@ def _use(turn: Turn, plant: Plant, plant_digest: str) -> None:
 
 def _maybe_open(found: OpenRun) -> frozenset[str]:
     """Return the valves that a pulse may have left open, so that they are shut even where the safe state keeps them."""
-    return frozenset(found.valves) | ({found.pulse.valve} if found.pulse is not None else set())
+    pulses = (found.pulse, *(each.pulse for each in found.beside))
+    return frozenset(found.valves) | {pulse.valve for pulse in pulses if pulse is not None}
 
 
 def _replace(turn: Turn, given: PlantGiven) -> None:
@@ -269,40 +271,11 @@ def _found(given: Started) -> str:
 def _end_open_run(turn: Turn, found: OpenRun) -> None:
     """Put on record how far the run had come, exactly, and that it is over."""
     uid = found.run.uid
-    pulses = found.pulses
-    if found.pulse is not None:
-        pulses += 1
-        turn.journal(
-            PulseDone(
-                at_ns=turn.at_ns,
-                wall_ns=turn.wall_ns,
-                run=uid,
-                ordinal=found.ordinal,
-                path=found.pulse.path,
-                name=found.pulse.name,
-                iterations=found.pulse.iterations,
-                valve=found.pulse.valve,
-                open_ns=found.pulse.open_ns,
-                due_ns=found.pulse.due_ns,
-                opened_sent_ns=found.pulse.opened_sent_ns,
-                opened_ack_ns=found.pulse.opened_ack_ns,
-                closed_sent_ns=0,
-                closed_ack_ns=0,
-                error_ns=0,
-                uncertainty_ns=max(0, turn.at_ns - found.pulse.due_ns),
-                outcome=WriteOutcome.UNKNOWN,
-            )
-        )
-    if not found.leaf_ended:
-        turn.journal(
-            StepEnded(
-                at_ns=turn.at_ns,
-                wall_ns=turn.wall_ns,
-                run=uid,
-                ordinal=found.ordinal,
-                error=RESTARTED,
-            )
-        )
+    main = OpenLeaf(ordinal=found.ordinal, pulse=found.pulse)
+    open_leaves = (*(() if found.leaf_ended else (main,)), *found.beside)
+    for each in open_leaves:
+        _end_open_leaf(turn, uid, each)
+    pulses = found.pulses + sum(each.pulse is not None for each in open_leaves)
     last = LastRun(
         run=found.run,
         program_digest=found.program_digest,
@@ -335,3 +308,38 @@ def _end_open_run(turn: Turn, found: OpenRun) -> None:
     )
     others = tuple(known for known in turn.state.started_uids if known != uid)
     turn.change(last_run=last, started_uids=(*others, uid)[-UIDS_MAX:])
+
+
+def _end_open_leaf(turn: Turn, uid: str, found: OpenLeaf) -> None:
+    pulse = found.pulse
+    if pulse is not None:
+        turn.journal(
+            PulseDone(
+                at_ns=turn.at_ns,
+                wall_ns=turn.wall_ns,
+                run=uid,
+                ordinal=found.ordinal,
+                path=pulse.path,
+                name=pulse.name,
+                iterations=pulse.iterations,
+                valve=pulse.valve,
+                open_ns=pulse.open_ns,
+                due_ns=pulse.due_ns,
+                opened_sent_ns=pulse.opened_sent_ns,
+                opened_ack_ns=pulse.opened_ack_ns,
+                closed_sent_ns=0,
+                closed_ack_ns=0,
+                error_ns=0,
+                uncertainty_ns=max(0, turn.at_ns - pulse.due_ns),
+                outcome=WriteOutcome.UNKNOWN,
+            )
+        )
+    turn.journal(
+        StepEnded(
+            at_ns=turn.at_ns,
+            wall_ns=turn.wall_ns,
+            run=uid,
+            ordinal=found.ordinal,
+            error=RESTARTED,
+        )
+    )

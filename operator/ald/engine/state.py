@@ -8,7 +8,18 @@ from ald.engine.effects import Target
 from ald.engine.layout import Layout
 from ald.engine.widths import Widths
 from ald.program.condition import Condition
-from ald.program.model import Leaf, Program, Prompt, Pulse, Purge, Ramp, Set, Wait, WaitFor
+from ald.program.model import (
+    Leaf,
+    Program,
+    Prompt,
+    Pulse,
+    Purge,
+    Ramp,
+    Set,
+    Together,
+    Wait,
+    WaitFor,
+)
 from ald.records.event import MachineState, PulseTiming, RunIdentity, RunOutcome, WriteOutcome
 from ald.records.scan import Scan
 from ald.wire import RunAction
@@ -146,6 +157,23 @@ class Settling(msgspec.Struct, frozen=True, kw_only=True):
 Phase = Pulsing | Purging | Setting | Ramping | Waiting | Watching | Prompting | Settling
 
 
+class Branch(msgspec.Struct, frozen=True, kw_only=True):
+    """One branch of the `together` under way: what the run has of a leaf, for this branch alone.
+
+    index: the present instruction; the branch is done when it is `end`. nominal_ns: the shortest time that its leaves so far could
+    have taken. cut: why its present leaf ends before its time, empty while it does not.
+    """
+
+    index: int
+    end: int
+    due_ns: int
+    nominal_ns: int = 0
+    ordinal: int = 0
+    leaf: Leaf | None = None
+    phase: Phase | None = None
+    cut: str = ""
+
+
 class Counter(msgspec.Struct, frozen=True, kw_only=True):
     """A loop around the present instruction: its index and the iteration, from 1."""
 
@@ -183,7 +211,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """The run in progress.
 
-    index: the present instruction. counters: the loops around it, outermost first. ordinal: leaves begun. due_ns: when the
+    index: the present instruction. counters: the loops around it, outermost first. begun: leaves begun. ordinal: number of the
+    leaf under way. branches: what runs side by side while the present instruction is a `together`; the leaf is that then, and has no
+    phase. broken: why those branches are to come to their end. due_ns: when the
     present leaf was due on the absolute schedule. slip_ns: how much later than the shortest course the schedule lies by now.
     failure: why the first step failed, empty while none did. doubt: what a scan found wrong while a valve was open; it fails the
     leaf once that is shut. hold: not None while the run is held. asked: what it is to do. stopped: a stop has left steps out.
@@ -199,13 +229,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     index: int = 0
     counters: tuple[Counter, ...] = ()
     in_cleanup: bool = False
+    begun: int = 0
     ordinal: int = 0
     leaves_done: int = 0
     pulses: int = 0
     widths: Widths
     slip_ns: int = 0
-    leaf: Leaf | None = None
+    leaf: Leaf | Together | None = None
     phase: Phase | None = None
+    branches: tuple[Branch, ...] = ()
+    broken: str = ""
     failure: str = ""
     doubt: str = ""
     hold: Hold | None = None
@@ -224,6 +257,12 @@ class Violated(msgspec.Struct, frozen=True, kw_only=True):
     readings: Mapping[str, float | None]
     message: str
     tripped: bool = False
+
+
+def phases(run: Run) -> tuple[Phase, ...]:
+    """Return what is under way: one phase, or one of each branch that is not between two leaves."""
+    found = (run.phase, *(branch.phase for branch in run.branches))
+    return tuple(phase for phase in found if phase is not None)
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):

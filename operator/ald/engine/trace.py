@@ -1,8 +1,8 @@
 """What has to outlive the executor: which run is on, and exactly how far it has come."""
 
-from ald.engine import counter
-from ald.engine.inputs import OpenPulse, OpenRun, Unsafe
-from ald.engine.state import Pulsing, Run, Settling, State
+from ald.engine import branch, counter
+from ald.engine.inputs import OpenLeaf, OpenPulse, OpenRun, Unsafe
+from ald.engine.state import Phase, Pulsing, Run, Settling, State
 from ald.records.event import MachineState
 
 
@@ -26,7 +26,11 @@ def open_run(state: State) -> OpenRun | None:
         worst_error_ns=run.widths.worst_ns,
         timing=run.widths.timing,
         latch=state.safing is not None and state.safing.latch,
-        pulse=_open_pulse(run),
+        pulse=_open_pulse(run, run.phase, run.due_ns),
+        beside=tuple(
+            OpenLeaf(ordinal=each.ordinal, pulse=_open_pulse(run, each.phase, each.due_ns))
+            for _, each in branch.under_way(run)
+        ),
     )
 
 
@@ -41,17 +45,17 @@ def unsafe(state: State) -> Unsafe | None:
     return Unsafe(valves=tuple(sorted(state.open_valves)), latch=is_latched)
 
 
-def _open_pulse(run: Run) -> OpenPulse | None:
-    if not isinstance(run.phase, Pulsing):
+def _open_pulse(run: Run, phase: Phase | None, due_ns: int) -> OpenPulse | None:
+    if not isinstance(phase, Pulsing):
         return None
-    leaf = run.phase.leaf
+    leaf = phase.leaf
     return OpenPulse(
         path=leaf.path,
         name=leaf.name,
         iterations=tuple(c.iteration for c in run.counters),
         valve=leaf.valve,
         open_ns=leaf.open_ns,
-        due_ns=run.due_ns,
-        opened_sent_ns=run.phase.opened_sent_ns,
-        opened_ack_ns=run.phase.opened_ack_ns,
+        due_ns=due_ns,
+        opened_sent_ns=phase.opened_sent_ns,
+        opened_ack_ns=phase.opened_ack_ns,
     )

@@ -28,4 +28,12 @@ class Fatal(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-Verdict = Done | Failed | Fatal
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """All branches are done: the instruction at `index` is next, due at `due_ns`. `nominal_ns` as in `Done`."""
+
+    index: int
+    due_ns: int
+    nominal_ns: int
+
+
+Verdict = Done | Failed | Fatal | Joined

@@ -3,8 +3,21 @@
 from collections.abc import Iterator
 
 from ald.engine import counter, hold, interlock, pulse, purge, ramp
-from ald.engine.state import Prompting, Pulsing, Purging, Ramping, Run, State, Waiting, Watching
-from ald.program.model import Pulse
+from ald.engine.state import (
+    Branch,
+    Phase,
+    Prompting,
+    Pulsing,
+    Purging,
+    Ramping,
+    Run,
+    State,
+    Waiting,
+    Watching,
+    phases,
+)
+from ald.program import together
+from ald.program.model import Pulse, Together
 
 
 def wake_ns(state: State) -> int | None:
@@ -20,14 +33,23 @@ def edge_ns(state: State) -> int | None:
     run = state.run
     if run is None or state.ending is not None or hold.is_paused(run):
         return None
-    match run.phase:
-        case Pulsing() as phase:
+    edges = [_edge_ns(state, run.phase, is_pulse_next=_pulse_follows(run))]
+    edges += [
+        _edge_ns(state, each.phase, is_pulse_next=_pulse_follows_in(run, each))
+        for each in run.branches
+    ]
+    return min((edge for edge in edges if edge is not None), default=None)
+
+
+def _edge_ns(state: State, phase: Phase | None, *, is_pulse_next: bool) -> int | None:
+    match phase:
+        case Pulsing():
             return pulse.wake_ns(phase)
-        case Purging() as phase:
+        case Purging() if is_pulse_next:
             # A purge that waits for its flow has no end yet, and only a scan can give it one.
-            return purge.wake_ns(state, phase) if _pulse_follows(run) else None
-        case Waiting(end_ns=end_ns):
-            return end_ns if _pulse_follows(run) else None
+            return purge.wake_ns(state, phase)
+        case Waiting(end_ns=end_ns) if is_pulse_next:
+            return end_ns
         case _:
             return None
 
@@ -47,18 +69,19 @@ def _times(state: State) -> Iterator[int]:
         return
     if run.hold is not None and state.layout is not None:
         yield hold.deadline_ns(state.layout.plant.max_hold_ns, run.hold)
-    phase_ns = _phase_ns(state, run)
-    if phase_ns is not None:
-        yield phase_ns
+    for phase in () if hold.is_paused(run) else phases(run):
+        phase_ns = _phase_ns(state, phase)
+        if phase_ns is not None:
+            yield phase_ns
 
 
-def _phase_ns(state: State, run: Run) -> int | None:
-    match None if hold.is_paused(run) else run.phase:
-        case Pulsing() as phase:
+def _phase_ns(state: State, phase: Phase) -> int | None:
+    match phase:
+        case Pulsing():
             return pulse.wake_ns(phase)
-        case Purging() as phase:
+        case Purging():
             return purge.wake_ns(state, phase)
-        case Ramping() as phase:
+        case Ramping():
             return ramp.wake_ns(phase)
         case Waiting(end_ns=end_ns):
             return end_ns
@@ -69,5 +92,23 @@ def _phase_ns(state: State, run: Run) -> int | None:
 
 
 def _pulse_follows(run: Run) -> bool:
-    index, _ = counter.seek(run.program, run.index + 1, run.counters)
-    return isinstance(counter.leaf_at(run.program, index), Pulse)
+    index = run.index + 1
+    if run.branches:
+        mark = run.program.instructions[run.index]
+        assert isinstance(mark, Together), "branches belong to a together"
+        index = together.end(mark, run.index)
+    index, _ = counter.seek(run.program, index, run.counters)
+    following = counter.leaf_at(run.program, index)
+    if isinstance(following, Together):
+        return any(
+            isinstance(run.program.instructions[begin], Pulse)
+            for begin, _ in together.spans(following, index)
+        )
+    return isinstance(following, Pulse)
+
+
+def _pulse_follows_in(run: Run, each: Branch) -> bool:
+    """Tell whether a pulse may come next in this branch, or behind all of them when this is its last leaf."""
+    if each.index + 1 == each.end:
+        return _pulse_follows(run)
+    return each.index < each.end and isinstance(run.program.instructions[each.index + 1], Pulse)

@@ -5,6 +5,7 @@ from typing import assert_never
 
 from ald.errors import Violation
 from ald.plant.model import Parameter, Plant
+from ald.program import together
 from ald.program.model import (
     INSTRUCTIONS_MAX,
     LEAVES_EXECUTED_MAX,
@@ -18,6 +19,7 @@ from ald.program.model import (
     Purge,
     Ramp,
     Set,
+    Together,
     Wait,
     WaitFor,
 )
@@ -34,26 +36,29 @@ def estimate(instructions: Sequence[Instruction], plant: Plant) -> Estimate:
     """Return what the program does when every step runs once its turn comes, the cleanup included.
 
     A `ramp` lasts from 0 to the time for the farther end of the parameter's range, a `waitFor` from how long its condition has
-    to be stable to its timeout, a `prompt` from 0 to its timeout; everything else lasts as long as it says, a `set` no time.
+    to be stable to its timeout, a `prompt` from 0 to its timeout, a `together` as long as its longest branch; everything else
+    lasts as long as it says, a `set` no time.
     """
     set_by = targets(plant)
     leaves = minimum_ns = maximum_ns = 0
     openings = dict.fromkeys((valve.name for valve in plant.valves), 0)
     repeats = 1
     counts: list[int] = []
-    for each in instructions:
+    beside = branch_leaves(instructions)
+    for index, each in enumerate(instructions):
         if isinstance(each, Loop):
             counts.append(each.count)
             repeats *= each.count
         elif isinstance(each, EndLoop):
             repeats //= counts.pop()
         else:
-            low_ns, high_ns = leaf_duration_ns(each, set_by)
-            leaves += repeats
-            minimum_ns += repeats * low_ns
-            maximum_ns += repeats * high_ns
+            leaves += 0 if isinstance(each, Together) else repeats
             if isinstance(each, Pulse):
                 openings[each.valve] = openings.get(each.valve, 0) + repeats
+            if index not in beside:
+                low_ns, high_ns = duration_ns(instructions, index, set_by)
+                minimum_ns += repeats * low_ns
+                maximum_ns += repeats * high_ns
     return Estimate(
         leaves=leaves,
         minimum_ns=minimum_ns,
@@ -66,6 +71,31 @@ def targets(plant: Plant) -> Targets:
     """Return every parameter by its own name and every gas's set point by the name of the gas."""
     parameters = {parameter.name: parameter for parameter in plant.parameters}
     return parameters | {gas.name: parameters[gas.setpoint] for gas in plant.gases}
+
+
+def branch_leaves(instructions: Sequence[Instruction]) -> frozenset[int]:
+    """Return the indices of all leaves that run beside others, and whose time is counted with their `Together`."""
+    found: set[int] = set()
+    for index, each in enumerate(instructions):
+        if isinstance(each, Together):
+            found.update(range(index + 1, together.end(each, index)))
+    return frozenset(found)
+
+
+def duration_ns(
+    instructions: Sequence[Instruction], index: int, set_by: Targets
+) -> tuple[int, int]:
+    """Return the shortest and the longest time of the leaf or the whole `Together` at `index`."""
+    each = instructions[index]
+    assert not isinstance(each, Loop | EndLoop), "loops last as long as what is in them"
+    if not isinstance(each, Together):
+        return leaf_duration_ns(each, set_by)
+    low_ns = high_ns = 0
+    for begin, behind in together.spans(each, index):
+        times = [duration_ns(instructions, inner, set_by) for inner in range(begin, behind)]
+        low_ns = max(low_ns, sum(low for low, _ in times))
+        high_ns = max(high_ns, sum(high for _, high in times))
+    return low_ns, high_ns
 
 
 def leaf_duration_ns(leaf: Leaf, set_by: Targets) -> tuple[int, int]:

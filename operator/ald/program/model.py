@@ -13,7 +13,10 @@ LOOP_DEPTH_MAX = 4
 """Loops nest at most this deep; the resource schema unrolls as many levels."""
 
 INSTRUCTIONS_MAX = 20_000
-"""Leaves and loop marks in one program; a recipe of 200 kB stays below it."""
+"""Leaves and marks in one program; a recipe of 200 kB stays below it."""
+
+BRANCHES_MAX = 8
+"""Branches of one `together`; what is remembered of each pulse under way has to find room in the driver's memory."""
 
 LEAVES_EXECUTED_MAX = 50_000_000
 """Leaves executed in one run, loops multiplied out; a bound for counters and estimates."""
@@ -107,8 +110,21 @@ class EndLoop(msgspec.Struct, frozen=True, kw_only=True, tag="endLoop"):
     begin: int
 
 
+class Together(msgspec.Struct, frozen=True, kw_only=True, tag="together"):
+    """Run the branches that follow side by side, and go on behind them when all are done.
+
+    The leaves of the first branch come right after this mark, those of the second after them, and so on: `lengths` says how many
+    each has, `names` what they are called.
+    """
+
+    path: str
+    name: str
+    names: tuple[str, ...]
+    lengths: tuple[int, ...]
+
+
 Leaf = Pulse | Purge | Set | Ramp | Wait | WaitFor | Prompt
-Instruction = Pulse | Purge | Set | Ramp | Wait | WaitFor | Prompt | Loop | EndLoop
+Instruction = Pulse | Purge | Set | Ramp | Wait | WaitFor | Prompt | Loop | EndLoop | Together
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):

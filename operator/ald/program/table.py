@@ -6,7 +6,13 @@ from typing import assert_never
 import msgspec
 
 from ald.plant.model import Plant
-from ald.program.estimate import Targets, leaf_duration_ns, targets
+from ald.program.estimate import (
+    Targets,
+    branch_leaves,
+    duration_ns,
+    leaf_duration_ns,
+    targets,
+)
 from ald.program.model import (
     EndLoop,
     Instruction,
@@ -18,6 +24,7 @@ from ald.program.model import (
     Purge,
     Ramp,
     Set,
+    Together,
     Wait,
     WaitFor,
 )
@@ -37,7 +44,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: with its loops, `deposit/tma`.
-        kind: the word of the recipe: set, ramp, waitFor, purge, wait, valve, prompt, loop.
+        kind: the word of the recipe: set, ramp, waitFor, purge, wait, valve, prompt, loop, together.
         detail: what it does, in plain words and with resolved quantities.
         count: how often it runs, the loops around it multiplied out.
         duration: of one execution, `40ms`, or `10s..30m`; of a loop all its iterations.
@@ -65,6 +72,9 @@ def step_table(program: Program, plant: Plant) -> tuple[Row, ...]:
         if isinstance(each, Loop):
             kind, detail = "loop", f"{each.count} times"
             duration = duration_text(*spans[index])
+        elif isinstance(each, Together):
+            kind, detail = "together", _cut(", ".join(each.names), DETAIL_LENGTH_MAX)
+            duration = duration_text(*duration_ns(program.instructions, index, known))
         else:
             kind, detail = _words(each, known)
             duration = duration_text(*leaf_duration_ns(each, known))
@@ -96,7 +106,10 @@ def _loop_durations_ns(
     found: dict[int, tuple[int, int]] = {}
     open_loops: list[int] = []
     sums = [(0, 0)]
+    beside = branch_leaves(instructions)
     for index, each in enumerate(instructions):
+        if index in beside:
+            continue
         if isinstance(each, Loop):
             open_loops.append(index)
             sums.append((0, 0))
@@ -108,7 +121,7 @@ def _loop_durations_ns(
             assert isinstance(loop, Loop), "an EndLoop closes a Loop"
             added = found[begin] = (low * loop.count, high * loop.count)
         else:
-            added = leaf_duration_ns(each, known)
+            added = duration_ns(instructions, index, known)
         sums[-1] = (sums[-1][0] + added[0], sums[-1][1] + added[1])
     return found
 

@@ -11,7 +11,8 @@ What is proven for each exclusion group, for a program of pulses and purges that
 - each opening is of a valve that exists and is no longer than that valve's maximum.
 
 Two valves of a group are never open together: a `Pulse` is the only instruction that opens a valve, it closes it before the
-next instruction is due, and instructions run one at a time.
+next instruction is due, and instructions run one at a time; branches of a `together` run side by side, but a group is touched
+by one branch only (`ald.program.together`), so that for each group the program is that branch in its place.
 
 How: for one group a stretch of instructions is a `_Span`: what is purged before its first opening, that opening, the last
 valve, and what is purged after it. Spans join by one comparison, and a loop is its body joined to itself: the seam between
@@ -26,6 +27,7 @@ import msgspec
 from ald.errors import Violation
 from ald.plant.model import ExclusionGroup, Gas, Parameter, Plant, Valve
 from ald.program.model import EndLoop, Instruction, Loop, Pulse, Purge, Separation
+from ald.program.together import shared
 from ald.units import format_duration
 
 
@@ -55,7 +57,7 @@ _NOTHING = _Span(0)
 
 def verify(instructions: Sequence[Instruction], cleanup: int, plant: Plant) -> Proof:
     """Prove the rules above for `instructions`, of which those from index `cleanup` on are the cleanup."""
-    violations = list(_opening_violations(instructions, plant))
+    violations = [*_opening_violations(instructions, plant), *shared(instructions, plant)]
     separations = []
     unproven: list[Violation] = []
     for group in plant.groups:

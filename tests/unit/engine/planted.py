@@ -16,7 +16,7 @@ from unittest import mock
 from msgspec.structs import replace
 
 from ald.engine import (
-    course,
+    leaf,
     obstacle,
     positions,
     pulse,
@@ -239,7 +239,7 @@ def uncounted() -> Any:
         original(turn, error)
         turn.change_run(pulses=turn.run.pulses + bool(error))
 
-    return wrapped(course, "_leaf_ended", ended)
+    return wrapped(leaf, "ended", ended)
 
 
 def finds(what: str, seed: int) -> bool:

@@ -34,8 +34,8 @@ S = 1_000_000_000
 UID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 OTHER_UID = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 
-Nested: TypeAlias = "Instruction | list[int | Nested]"
-"""A step, or a loop: its count and its steps."""
+Nested: TypeAlias = "Instruction | list[int | Nested] | tuple[list[Instruction], ...]"
+"""A step, or a loop: its count and its steps, or branches."""
 
 
 def parameter(name: str, address: int, table: Table = Table.HOLDING, **changes) -> Parameter:
@@ -143,6 +143,11 @@ def loop(count: int, *body: Nested) -> list[int | Nested]:
     return [count, *body]
 
 
+def together(*branches: list[Instruction]) -> tuple[list[Instruction], ...]:
+    """Branches side by side, called a, b, c and so on; flattened by `compiled`."""
+    return branches
+
+
 def compiled(*steps, cleanup=(), plant: Plant = PLANT) -> Program:
     instructions: list[Instruction] = []
     leaves = _flatten(steps, instructions, 0)
@@ -164,6 +169,13 @@ def compiled(*steps, cleanup=(), plant: Plant = PLANT) -> Program:
 def _flatten(steps, into: list[Instruction], depth: int) -> int:
     leaves = 0
     for item in steps:
+        if isinstance(item, tuple):
+            names = tuple("abcdefgh"[: len(item)])
+            lengths = tuple(len(branch) for branch in item)
+            into.append(program.Together(path="p", name="both", names=names, lengths=lengths))
+            leaves += sum(lengths)
+            into.extend(leaf for branch in item for leaf in branch)
+            continue
         if not isinstance(item, list):
             into.append(item)
             leaves += 1

@@ -48,11 +48,11 @@ class Rules:
     def __init__(self, sim: Simulation) -> None:
         self.sim = sim
         self.sent = dict.fromkeys(COILS, 0)
-        self.opening: PulseOpening | None = None
+        self.opening: dict[str, PulseOpening] = {}
         self.is_safing = False
         self.is_aborted = False
         self.connected_ns = 0
-        self.step: StepStarted | None = None
+        self.steps: dict[int, StepStarted] = {}
         self.openings = dict.fromkeys(COILS, 0)
         self._began: set[tuple[type, str, int]] = set()
 
@@ -66,13 +66,14 @@ class Rules:
             return
         sim = self.sim
         if address not in VALVES:
-            is_told = self.step is not None and self.step.step in WRITING
+            is_told = any(step.step in WRITING for step in self.steps.values())
             is_safe_state = (self.is_safing or self.is_aborted) and pdu in SAFE
             sim.require(is_told or is_safe_state, f"{pdu.hex()} is of no step on record")
         elif function == 5 and value == 0xFF00:
             name = VALVES[address].name
-            is_due = self.opening is not None and self.opening.valve == name
-            sim.require(is_due, f"{name} was told to open, and no pulse on record is on")
+            sim.require(
+                name in self.opening, f"{name} was told to open, and no pulse on record is on"
+            )
         self._count_opening(pdu)
 
     def _count_opening(self, pdu: bytes) -> None:
@@ -104,31 +105,35 @@ class Rules:
                 self._state_changed(event)
             case RunEnded():
                 self._once(event, event.run, 0)
-                self.step = self.opening = None
+                self._nothing_is_on()
             case LinkChanged():
                 self.connected_ns = self.sim.now
             case SessionStarted():
-                self.step = self.opening = None
+                self._nothing_is_on()
                 self.is_safing = self.is_aborted = False
             case _:
                 pass
+
+    def _nothing_is_on(self) -> None:
+        self.steps.clear()
+        self.opening.clear()
 
     def _in_run(self, event: StepStarted | StepEnded | PulseOpening | PulseDone) -> None:
         self._once(event, event.run, event.ordinal)
         match event:
             case StepStarted():
                 self._watched()
-                self.step = event
+                self.steps[event.ordinal] = event
             case StepEnded():
-                self.step = None
+                self.steps.pop(event.ordinal, None)
             case PulseOpening():
                 self.openings[event.valve] += 1
-                self.opening = event
+                self.opening[event.valve] = event
             case PulseDone():
                 self._pulse_done(event)
 
     def _pulse_done(self, event: PulseDone) -> None:
-        self.opening = None
+        self.opening.pop(event.valve, None)
         is_open = self.sim.plc.coils.get(COILS[event.valve], False)
         is_said_shut = event.outcome is WriteOutcome.CONFIRMED
         is_strange = COILS[event.valve] in self.sim.plc.strange_ns
@@ -140,7 +145,7 @@ class Rules:
         self.is_aborted = event.state is MachineState.ABORTED or is_cleared
         if event.state is MachineState.ABORTING:
             self.is_safing = True
-            self.opening = self.step = None
+            self._nothing_is_on()
         if event.reason == "SafeStateConfirmed":
             plc = self.sim.plc
             on = [c for c in (0, *VALVES) if plc.coils.get(c) and c not in plc.strange_ns]

@@ -39,19 +39,16 @@ from ald.wire import (
     PlantPush,
     StartRun,
 )
-from unit.engine import simulated_verbs
+from unit.engine import simulated_programs, simulated_verbs
 from unit.engine.programs import (
     MS,
     PLANT,
     S,
-    assign,
     compiled,
     flow,
-    loop,
     order,
     purge,
     valve,
-    wait,
 )
 from unit.engine.simulated_parts import BrokenError, Clock, Crash, FakeRecorder
 from unit.engine.simulated_plc import BEAT, VALVES, Plc
@@ -69,6 +66,8 @@ class Simulation:
     def __init__(self, seed: int, directory: Path) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
+        # Apart from the others, so that what is drawn here changes nothing but the programs.
+        self.branches = random.Random(f"branches of {seed}")
         self.now = 1000 * S
         self.start_ns = self.now
         self.wall_offset_ns = 5000 * S
@@ -207,32 +206,12 @@ class Simulation:
 
     # What happens.
 
-    def program(self) -> Any:
-        rng = self.rng
-        names = ("tma", "water", "spare", "vent")
-        steps = []
-        for _ in range(rng.randrange(1, 5)):
-            name = rng.choice(names)
-            open_ms = rng.choice((5, 20, 40, 300, 1500))
-            self.widest_ns[name] = max(self.widest_ns[name], open_ms * MS)
-            body = [valve(name, open_ms), purge(rng.choice((100, 250, 300)), 20.0)]
-            if rng.random() < 0.3:
-                # An edge that comes right after another write has to wait for whatever is on its way.
-                body.insert(0, assign(rng.choice((100.0, 200.0))))
-            if rng.random() < 0.3:
-                body.append(wait(rng.randrange(1, 200)))
-            if rng.random() < 0.2:
-                body.append(purge(300, rng.choice((15.0, 40.0))))
-            steps.append(loop(rng.randrange(1, 6), *body))
-        lead = [assign(1.0, "heater.power"), flow(20.0)] if rng.random() < 0.9 else []
-        return compiled(*lead, purge(300), *steps, cleanup=[flow(5.0)], plant=self.plant)
-
     def ask_run(self) -> None:
         uid = str(uuid.UUID(int=self.rng.getrandbits(128)))
         if self._uids and self.rng.random() < 0.3:
             uid = self.rng.choice(self._uids)
         self._uids.append(uid)
-        self.requests.append(StartRun(order=order(self.program(), uid)))
+        self.requests.append(StartRun(order=order(simulated_programs.program(self), uid)))
 
     def ask_plant(self) -> None:
         if self.rng.random() < 0.3:

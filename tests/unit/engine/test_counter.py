@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from ald.engine import counter
 from ald.engine.counter import fault, iterations, leaf_at, seek
 from ald.program.model import EndLoop, Loop
-from unit.engine.programs import assign, compiled, loop, wait
+from unit.engine.programs import assign, compiled, loop, together, wait
 
 
 def walk(program):
@@ -103,3 +103,12 @@ def test_loops_that_do_not_nest_are_named():
 def test_a_loop_that_reaches_into_the_cleanup_is_named():
     program = compiled(loop(2, wait(1), wait(1)))
     assert "cleanup" in fault(replace(program, cleanup=2))
+
+
+def test_branches_must_lie_whole_within_the_steps_or_the_cleanup():
+    sound = compiled(together([wait(1)], [wait(1)]))
+    assert counter.fault(sound) == ""
+    assert "before the cleanup" in counter.fault(replace(sound, cleanup=2))
+    assert "ends inside" in counter.fault(
+        replace(sound, instructions=sound.instructions[:2], cleanup=0)
+    )

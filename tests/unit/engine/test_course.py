@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
-from ald.engine.course import LATE_NS
 from ald.engine.inputs import RecordRoom
+from ald.engine.leaf import LATE_NS
 from ald.engine.status import driver_status
 from ald.gateway.driver.requests import NO_LINK, NO_SCAN
 from ald.records.event import (

@@ -2,7 +2,7 @@
 
 from ald.engine.state import Pulsing
 from ald.engine.wake import edge_ns, wake_ns
-from unit.engine.programs import MS, S, flow, loop, purge, valve, wait
+from unit.engine.programs import MS, S, flow, loop, purge, together, valve, wait
 from unit.engine.world import World
 
 
@@ -46,3 +46,31 @@ def test_a_safe_state_on_its_way_wakes_at_its_deadline():
     assert wake_ns(world.state) == world.now + 10 * S
     world.run_for(11 * S)
     assert wake_ns(world.state) is None
+
+
+def test_the_first_edge_of_all_branches_keeps_scans_away():
+    world = (
+        World()
+        .ready()
+        .start(purge(300), together([valve("tma", 400)], [wait(100), valve("vent", 40)]))
+    )
+    world.run_for(340 * MS)
+    opened = world.now
+    edge = edge_ns(world.state)
+    assert edge is not None
+    assert edge <= opened + 100 * MS
+    world.run_for(200 * MS)
+    edge = edge_ns(world.state)
+    assert edge is not None
+    assert edge > opened + 200 * MS
+
+
+def test_a_pulse_that_begins_a_branch_is_an_edge_at_the_end_of_the_step_before():
+    world = World().ready().start(wait(300), together([valve("vent", 40)], [wait(100)]))
+    assert edge_ns(world.state) == world.now + 300 * MS
+
+
+def test_a_pulse_behind_the_branches_is_an_edge_at_their_end():
+    world = World().ready().start(together([wait(300)], [wait(200)]), valve("vent", 40))
+    world.run_for(250 * MS)
+    assert edge_ns(world.state) == world.now + 50 * MS

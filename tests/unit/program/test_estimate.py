@@ -105,3 +105,16 @@ def test_a_program_that_exceeds_a_bound_is_refused_with_the_number():
         [wait], msgspec.structs.replace(found, minimum_ns=DURATION_NS_MAX + 1)
     )
     assert violation.rule == "a run lasts at most 720h"
+
+
+def test_branches_last_as_long_as_the_longest_and_all_their_leaves_count():
+    rest = {"name": "rest", "wait": {"duration": "3s"}}
+    ask = {"name": "ask", "prompt": {"message": "?", "timeout": "10s"}}
+    dose = {"name": "vent", "valve": {"valve": "vent", "open": "1s"}}
+    branches = [
+        {"name": "a", "steps": [rest]},
+        {"name": "b", "steps": [ask, dose]},
+    ]
+    found = estimated(looped("l", 2, {"name": "both", "together": {"branches": branches}}))
+    assert (found.leaves, found.openings["vent"]) == (6, 2)
+    assert (found.minimum_ns, found.maximum_ns) == (6 * SECOND, 22 * SECOND)

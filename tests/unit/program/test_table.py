@@ -80,3 +80,25 @@ def test_a_long_condition_is_cut_and_its_time_kept():
 )
 def test_durations_read_as_people_say_them(minimum_ns, maximum_ns, text):
     assert duration_text(minimum_ns, maximum_ns) == text
+
+
+def test_branches_are_shown_under_the_step_that_holds_them():
+    rest = {"name": "rest", "wait": {"duration": "3s"}}
+    both = {
+        "name": "both",
+        "together": {
+            "branches": [{"name": "lines", "steps": [CLEAR]}, {"name": "idle", "steps": [rest]}]
+        },
+    }
+    assert rows({"name": "l", "loop": {"count": 2, "steps": [both]}}) == (
+        Row(name="l", kind="loop", detail="2 times", count=1, duration="6s"),
+        Row(name="l/both", kind="together", detail="lines, idle", count=2, duration="3s"),
+        Row(
+            name="l/both/lines/clear",
+            kind="purge",
+            detail="N2 20 sccm for 1s",
+            count=2,
+            duration="1s",
+        ),
+        Row(name="l/both/idle/rest", kind="wait", detail="3s", count=2, duration="3s"),
+    )

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from ald.engine.effects import Effect, Journal
 from ald.engine.inputs import OpenRun
-from ald.engine.state import Pulsing, State
+from ald.engine.state import Pulsing, State, phases
 from ald.engine.trace import open_run, unsafe
 from ald.gateway.driver.files import Ledger, read_ledger, write_ledger
 from ald.gateway.driver.memory import Remembered, RunMemory
@@ -126,8 +126,10 @@ def _tells(effects: tuple[Effect, ...]) -> bool:
 
 def _was_sent(was: State, now: State) -> bool:
     """Tell whether an opening edge has left in this step."""
-    phase = now.run.phase if now.run is not None else None
-    if not isinstance(phase, Pulsing) or not phase.opened_sent_ns:
-        return False
-    before = was.run.phase if was.run is not None else None
-    return isinstance(before, Pulsing) and not before.opened_sent_ns
+    unsent = {phase.open_token for phase in _pulses(was) if not phase.opened_sent_ns}
+    return any(phase.opened_sent_ns and phase.open_token in unsent for phase in _pulses(now))
+
+
+def _pulses(state: State) -> list[Pulsing]:
+    found = phases(state.run) if state.run is not None else ()
+    return [phase for phase in found if isinstance(phase, Pulsing)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ald.engine.state import Pulsing
+from ald.engine.state import Pulsing, phases
 from ald.records.event import Event, PulseDone, WriteOutcome
 
 if TYPE_CHECKING:
@@ -25,8 +25,11 @@ class Lead:
 
     def ns(self, state: State) -> int:
         """Return how much earlier to begin now: only the closing edge counts, whose time decides the width."""
-        phase = state.run.phase if state.run is not None else None
-        is_open = isinstance(phase, Pulsing) and phase.opened_sent_ns and phase.close_token is None
+        found = phases(state.run) if state.run is not None else ()
+        is_open = any(
+            isinstance(phase, Pulsing) and phase.opened_sent_ns and phase.close_token is None
+            for phase in found
+        )
         return self._ns if is_open else 0
 
     def learn(self, event: Event) -> None:

@@ -21,6 +21,7 @@ from ald.program.model import (
     Purge,
     Ramp,
     Set,
+    Together,
     Wait,
     WaitFor,
 )
@@ -54,26 +55,16 @@ class Steps:
 
     def add(self, steps: Sequence[api.Step], path: str, prefix: str = "") -> None:
         """Compile one list; `prefix` is the names of the loops around it, `deposit/`."""
-        seen: set[str] = set()
+        self._check_names([step.name for step in steps], path, "steps")
         for index, step in enumerate(steps):
             here = f"{path}[{index}]"
-            if step.name in seen:
-                self._findings.add(
-                    f"{here}.name",
-                    "two steps of one list have this name",
-                    "give each step a name of its own",
-                    value=step.name,
-                )
-            seen.add(step.name)
             name = prefix + step.name
             if step.loop is not None:
                 self._loop(step.loop, here, name)
-                continue
-            leaf = self._leaf(step, here, name)
-            if leaf is not None:
-                self.instructions.append(leaf)
-            elif step.kind in ("valve", "purge"):
-                self.provable = False
+            elif step.together is not None:
+                self._together(step.together, here, name)
+            else:
+                self._add_leaf(step, here, name)
 
     def _loop(self, step: api.LoopStep, path: str, name: str) -> None:
         if self._depth == LOOP_DEPTH_MAX:
@@ -101,7 +92,46 @@ class Steps:
         )
         self.instructions.append(EndLoop(begin=begin))
 
-    def _leaf(self, step: api.Step, path: str, name: str) -> Leaf | None:
+    def _together(self, step: api.TogetherStep, path: str, name: str) -> None:
+        """Lay the branches out one after another behind their mark."""
+        here = f"{path}.together.branches"
+        self._check_names([branch.name for branch in step.branches], here, "branches")
+        mark = len(self.instructions)
+        # The place of the mark is kept until the lengths are known.
+        self.instructions.append(EndLoop(begin=mark))
+        lengths = []
+        for index, branch in enumerate(step.branches):
+            begin = len(self.instructions)
+            within = f"{here}[{index}].steps"
+            self._check_names([leaf.name for leaf in branch.steps], within, "steps")
+            for number, leaf in enumerate(branch.steps):
+                self._add_leaf(leaf, f"{within}[{number}]", f"{name}/{branch.name}/{leaf.name}")
+            lengths.append(len(self.instructions) - begin)
+        self.instructions[mark] = Together(
+            path=path,
+            name=name,
+            names=tuple(branch.name for branch in step.branches),
+            lengths=tuple(lengths),
+        )
+
+    def _check_names(self, names: Sequence[str], path: str, what: str) -> None:
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                self._findings.add(
+                    f"{path}[{index}].name",
+                    f"two {what} of one list have this name",
+                    f"give each of the {what} a name of its own",
+                    value=name,
+                )
+
+    def _add_leaf(self, step: api.LeafStep, path: str, name: str) -> None:
+        leaf = self._leaf(step, path, name)
+        if leaf is not None:
+            self.instructions.append(leaf)
+        elif step.kind in ("valve", "purge"):
+            self.provable = False
+
+    def _leaf(self, step: api.LeafStep, path: str, name: str) -> Leaf | None:
         """Return the instruction of a step that is no loop; None, noted, where it cannot be made."""
         leaf: Leaf | None = None
         if step.valve is not None:

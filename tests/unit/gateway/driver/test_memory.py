@@ -3,8 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
+from ald.engine.inputs import OpenLeaf
 from ald.engine.trace import open_run
 from ald.gateway.driver.memory import SLOT_BYTES, Remembered, RunMemory
+from ald.program.model import BRANCHES_MAX, LOOP_DEPTH_MAX
 from unit.engine.programs import MS, purge, valve
 from unit.engine.world import World
 
@@ -75,3 +77,23 @@ def test_a_write_torn_at_any_byte_leaves_the_one_before_it(tmp_path):
     found = again(path).open_run(1)
     assert found is not None
     assert found.ordinal == 99
+
+
+def test_a_pulse_in_each_of_eight_branches_of_the_deepest_recipe_finds_room(tmp_path):
+    run = a_run()
+    assert run.pulse is not None
+    name = "/".join("n" * 63 for _ in range(LOOP_DEPTH_MAX + 3))
+    path = "spec.cleanup[49]" + ".loop.steps[199]" * LOOP_DEPTH_MAX
+    pulse = replace(
+        run.pulse,
+        path=f"{path}.together.branches[7].steps[49]",
+        name=name,
+        valve="v" * 63,
+        iterations=(1_000_000,) * LOOP_DEPTH_MAX,
+    )
+    identity = replace(run.run, namespace="n" * 63, name="r" * 253)
+    leaves = tuple(OpenLeaf(ordinal=1 << 40, pulse=pulse) for _ in range(BRANCHES_MAX))
+    longest = replace(run, run=identity, step=name, path=path, pulse=None, beside=leaves)
+    memory = RunMemory(tmp_path / "m")
+    memory.remember(Remembered(run=longest))
+    assert again(tmp_path / "m").open_run(7) == longest

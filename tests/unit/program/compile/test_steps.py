@@ -3,7 +3,18 @@ import pytest
 from ald.api.recipe import RecipeSpec
 from ald.errors import InvalidInputError
 from ald.program.compile.recipe import compile_recipe
-from ald.program.model import EndLoop, Loop, Prompt, Pulse, Purge, Ramp, Set, Wait, WaitFor
+from ald.program.model import (
+    EndLoop,
+    Loop,
+    Prompt,
+    Pulse,
+    Purge,
+    Ramp,
+    Set,
+    Together,
+    Wait,
+    WaitFor,
+)
 from unit.program.reactors import (
     CLEAR,
     DIGEST,
@@ -166,3 +177,19 @@ def test_loops_nest_four_deep_and_no_deeper():
     assert refused({"name": "l", "loop": {"count": 2, "steps": [step]}}) == {
         path: "loops nest at most 4 deep"
     }
+
+
+def test_branches_are_laid_out_behind_their_mark_with_names_and_paths():
+    rest = {"name": "rest", "wait": {"duration": "1s"}}
+    branches = [
+        {"name": "a", "steps": [rest, rest | {"name": "more"}]},
+        {"name": "b", "steps": [rest]},
+    ]
+    mark, first, second, third = instructions({"name": "both", "together": {"branches": branches}})
+    assert mark == Together(path="spec.steps[0]", name="both", names=("a", "b"), lengths=(2, 1))
+    assert [each.name for each in (first, second, third)] == [
+        "both/a/rest",
+        "both/a/more",
+        "both/b/rest",
+    ]
+    assert third.path == "spec.steps[0].together.branches[1].steps[0]"
