@@ -214,6 +214,29 @@ class InterlockStatus(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class RealTimeMode(enum.Enum):
+    """Whether to ask for real-time priority."""
+
+    OFF = "Off"
+    TRY = "Try"
+
+
+class RealTime(enum.Enum):
+    """Whether the executor has real-time priority: not asked for, granted, or refused by the host."""
+
+    OFF = "Off"
+    GRANTED = "Granted"
+    REFUSED = "Refused"
+
+
+class RealTimeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What was obtained and, where it was not all, why. wake_p99_ns: how late all but 1 % of its last 1,000 sleeps ended."""
+
+    state: RealTime
+    message: str
+    wake_p99_ns: int
+
+
 class DriverStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the driver says of itself, constant in size.
 
@@ -236,6 +259,7 @@ class DriverStatus(msgspec.Struct, frozen=True, kw_only=True):
     run: RunProgress | None
     foreign_master: bool = False
     interlocks: InterlockStatus = InterlockStatus()
+    real_time: RealTimeStatus | None = None
 
 
 class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -84,6 +84,7 @@ CASES: list[Case] = [
     ("storageClass", "fast", "PersistentVolumeClaim/ald-database:spec.storageClassName", "fast"),
     ("operator.resources", MORE, f"{OPERATOR}.containers.operator.resources", MORE),
     ("operator.resources", MORE, f"{JOB}.containers.uninstall.resources", MORE),
+    ("gateway.realTime", "Try", f"{FROM_OPERATOR}.ALD_GATEWAY_REAL_TIME.value", "Try"),
     ("gateway.storage.size", "7Gi", f"{FROM_OPERATOR}.ALD_GATEWAY_STORAGE_SIZE.value", "7Gi"),
     ("gateway.storage.accessMode", "ReadWriteOnce", f"{FROM_OPERATOR}.ALD_GATEWAY_ACCESS_MODE.value", "ReadWriteOnce"),
     ("certificates.lifetime", "48h", f"{FROM_OPERATOR}.ALD_CERTIFICATE_LIFETIME.value", "48h"),

@@ -11,7 +11,7 @@ from ald.api.meta import Condition
 
 State = Literal["Stopped", "Idle", "Execute", "Held", "Aborting", "Aborted"]
 MachineConditionType = Literal[
-    "Ready", "Configured", "UpdatePending", "Connected", "PLCWatchdog", "Interlocked"
+    "Ready", "Configured", "UpdatePending", "Connected", "PLCWatchdog", "Interlocked", "RealTime"
 ]
 MachineReason = Literal[
     "Aborted",
@@ -21,6 +21,7 @@ MachineReason = Literal[
     "ForeignMaster",
     "GatewayStarting",
     "GatewayUnreachable",
+    "Granted",
     "HeartbeatConfigured",
     "IdentityRefused",
     "Interlocked",
@@ -29,9 +30,11 @@ MachineReason = Literal[
     "NoHeartbeat",
     "NoInterlocks",
     "Observing",
+    "Off",
     "Pending",
     "Ready",
     "RecordingFailed",
+    "Refused",
     "Replacing",
     "Stopped",
     "Terminating",

@@ -12,6 +12,7 @@ from ald.controller.apply import Document
 from ald.controller.names import Key
 from ald.controller.quantity import bytes_of
 from ald.controller.settings import ContainerResources, GatewayResources, Settings
+from ald.wire import RealTimeMode
 
 USER_ID = 65532
 GRACE_PERIOD_S = 45
@@ -187,7 +188,16 @@ def _template(owner: Owner, settings: Settings, resources: GatewayResources) -> 
 
 
 def _driver(owner: Owner, settings: Settings, resources: ContainerResources) -> Document:
-    return _container("driver", owner, settings, resources) | {
+    base = _container("driver", owner, settings, resources)
+    if settings.gateway_real_time is RealTimeMode.TRY:
+        # Kubernetes gives added capabilities to uid 0 only; the group is still the one that owns the volumes.
+        base["securityContext"] |= {
+            "runAsUser": 0,
+            "runAsNonRoot": False,
+            "capabilities": {"drop": ["ALL"], "add": ["SYS_NICE"]},
+        }
+        base["env"] = base["env"] + _environment(ALD_REAL_TIME="Try")
+    return base | {
         "livenessProbe": {
             "exec": {"command": ["python", "-m", "ald.gateway.driver", "--probe"]},
             "initialDelaySeconds": 10,

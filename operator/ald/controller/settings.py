@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 
 from ald.errors import InvalidInputError, Violation
+from ald.wire import RealTimeMode
 
 _LIFETIME = re.compile(r"([0-9]+)(s|m|h)")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600}
@@ -43,6 +44,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         '{"driver": {"requests": {"cpu": "100m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}},'
         ' "front": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}}'
     )
+    gateway_real_time: Annotated[
+        RealTimeMode,
+        _says("Try: the driver runs as root with only SYS_NICE and asks for real-time priority"),
+    ] = RealTimeMode.OFF
     gateway_log_level: Annotated[str, _says("log level of gateways")] = "info"
     gateway_url_template: Annotated[
         str,

@@ -4,10 +4,12 @@ from msgspec.structs import replace
 
 from ald.engine import counter, demand, hold, interlock, prompting
 from ald.engine.state import LastRun, Run, State
-from ald.wire import DriverStatus, LinkStatus, RunProgress, ScanStatus
+from ald.wire import DriverStatus, LinkStatus, RealTimeStatus, RunProgress, ScanStatus
 
 
-def driver_status(state: State, link: LinkStatus, scan: ScanStatus) -> DriverStatus:
+def driver_status(
+    state: State, link: LinkStatus, scan: ScanStatus, real_time: RealTimeStatus | None = None
+) -> DriverStatus:
     """Return the status; `link` and `scan` are what the executor counts."""
     plant = state.layout.plant if state.layout is not None else None
     run: RunProgress | None = None
@@ -28,6 +30,7 @@ def driver_status(state: State, link: LinkStatus, scan: ScanStatus) -> DriverSta
         safe_confirmed=state.safe_confirmed,
         watchdog=plant is not None and plant.heartbeat is not None and state.watchdog_ok,
         run=run,
+        real_time=real_time,
         foreign_master=state.is_foreign,
         interlocks=interlock.status(state),
     )

@@ -32,7 +32,7 @@ class Holder:
 
     def __init__(self, path: Path, name: str) -> None:
         """Take the lock for `name`, such as `gateway-7f9c/1234`, or raise HeldError at once."""
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

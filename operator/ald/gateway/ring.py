@@ -164,7 +164,7 @@ class _File:
 def _create(path: Path, capacity: int, base: int, identity: bytes) -> None:
     """Put an empty ring in place, whole or not at all."""
     new = path.with_name(path.name + ".new")
-    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o660)
     try:
         # Taken now: on a full volume a later store into the mapping would kill the process.
         os.posix_fallocate(descriptor, 0, _DATA + capacity)

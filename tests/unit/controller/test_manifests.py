@@ -12,6 +12,7 @@ from ald.controller.settings import (
     Settings,
     gateway_resources,
 )
+from ald.wire import RealTimeMode
 
 OWNER = Owner(key=Key("plant-1", "demo"), uid="uid-1")
 SETTINGS = Settings(
@@ -211,3 +212,17 @@ def test_a_node_is_not_drained_of_a_gateway_with_a_run(is_busy, allowed):
     labels = deployment()["spec"]["template"]["metadata"]["labels"]
     assert spec["maxUnavailable"] == allowed
     assert labels.items() >= spec["selector"]["matchLabels"].items()
+
+
+def test_real_time_gives_the_driver_one_right_and_the_front_none():
+    settings = msgspec.structs.replace(SETTINGS, gateway_real_time=RealTimeMode.TRY)
+    driver, front = deployment(settings)["spec"]["template"]["spec"]["containers"]
+    assert driver["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "runAsUser": 0,
+        "runAsNonRoot": False,
+        "capabilities": {"drop": ["ALL"], "add": ["SYS_NICE"]},
+    }
+    assert {"name": "ALD_REAL_TIME", "value": "Try"} in driver["env"]
+    assert front == container("front")

@@ -24,6 +24,7 @@ from msgspec.structs import replace
 from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.executor import Executor, Parts
 from ald.gateway.driver.memory import RunMemory
+from ald.gateway.driver.realtime import Jitter
 from ald.kit.lines import Level, Lines
 from ald.plant.model import Plant, digest
 from ald.plc.link import Link
@@ -37,6 +38,7 @@ from ald.wire import (
     DriverRequest,
     LoadPlant,
     PlantPush,
+    RealTime,
     StartRun,
 )
 from unit.engine import simulated_programs, simulated_verbs
@@ -327,6 +329,7 @@ class Simulation:
             commands=commands,
             unit_random=self.rng.random,
             signals_fd=SIGNALS,
+            jitter=Jitter((RealTime.OFF, "")),
         )
         self._signalled = False
         self.requests.clear()

@@ -18,7 +18,7 @@ STUCK_NS = 5_000_000_000
 def stamp(path: Path, now_ns: int) -> None:
     """Say that the driver turned at `now_ns`."""
     # In place and without emptying the file: the probe finds either stamp, also on a volume that has no room left.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o660)
     try:
         os.pwrite(descriptor, b"%020d\n" % now_ns, 0)
     finally:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import ald
 from ald.errors import AldError, CorruptRecordError, InvalidInputError
-from ald.gateway.driver import alive, kernel
+from ald.gateway.driver import alive, kernel, realtime
 from ald.gateway.driver.commands import Commands
 from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.executor import Executor, Parts
@@ -56,6 +56,8 @@ _WATCHED = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 def main() -> int:
     """Run the driver until a signal ends it, and return how the process should end."""
     settings = load(Settings)
+    # Front and driver share their files by the group: with real-time priority the driver is another user.
+    os.umask(0o007)
     # One descriptor for supervisor and executor; neither ever waits for whoever reads the log.
     log = Lines(Level[settings.log_level.upper()], output(STDOUT)).bind(
         process="driver", machine=f"{settings.namespace}/{settings.machine}"
@@ -161,6 +163,7 @@ def run_executor(settings: Settings, clock: Clock, log: Lines, parent: int) -> i
     """Be the executor: one session, from start to end."""
     kernel.die_with_parent(parent)
     kernel.sharpen_sleep()
+    granted = realtime.obtain(settings.real_time)
     session = str(uuid.uuid4())
     log = log.bind(session=session)
     try:
@@ -178,7 +181,9 @@ def run_executor(settings: Settings, clock: Clock, log: Lines, parent: int) -> i
             commands=Commands(settings.socket),
             unit_random=random.SystemRandom().random,
             signals_fd=wake_read,
+            jitter=realtime.Jitter(granted),
         )
+        log.info("real_time", state=granted[0].value, message=granted[1])
         executor = Executor(parts, session, ald.__version__)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         # A Ctrl-C reaches the whole group; the supervisor passes it on as SIGTERM.

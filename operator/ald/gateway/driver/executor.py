@@ -31,26 +31,19 @@ from ald.gateway.driver.commands import Commands, Glance
 from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.files import write_plant
 from ald.gateway.driver.lead import Lead
+from ald.gateway.driver.realtime import Jitter
 from ald.gateway.driver.recorder import Recorder
 from ald.gateway.driver.settings import Settings
 from ald.gateway.driver.station import Station
+from ald.gateway.driver.told import tell
 from ald.gateway.driver.wallclock import WallClock
 from ald.gateway.ring import ring_capacity
 from ald.kit.clock import Clock
 from ald.kit.lines import Lines
 from ald.plant.model import Plant, digest
 from ald.records.event import (
-    Event,
-    LinkChanged,
-    PlantLoaded,
     PulseOpening,
-    RunEnded,
     RunOutcome,
-    RunStarted,
-    SafeStateReached,
-    SessionEnded,
-    SessionStarted,
-    StateChanged,
 )
 from ald.wire import DriverReply, DriverRequest, ErrorReply
 
@@ -81,6 +74,7 @@ class Parts(msgspec.Struct, frozen=True):
     commands: Commands
     unit_random: Callable[[], float]
     signals_fd: int
+    jitter: Jitter
 
 
 class Executor:
@@ -177,6 +171,8 @@ class Executor:
                 writing.append(number)
         sleep_ns = until_ns - now_ns - (SPIN_NS if is_edge else 0)
         came, takes, _ = select.select(reading, writing, [], max(0, sleep_ns) / 1e9)
+        if sleep_ns > 0 and not came and not takes:
+            parts.jitter.woke(clock.monotonic_ns() - now_ns - sleep_ns)
         if is_edge and not came and not takes and edge_ns is not None:
             ready_ns = edge_ns - self._lead.ns(self._state)
             while clock.monotonic_ns() < ready_ns:
@@ -257,7 +253,7 @@ class Executor:
                 case Journal(event=event):
                     self._lead.learn(event)
                     is_recorded = self._parts.recorder.event(event)
-                    self._log_event(event)
+                    tell(self._parts.log, event)
                     if not is_recorded and isinstance(event, PulseOpening):
                         return False
                 case CancelWrites(lane=lane):
@@ -268,36 +264,6 @@ class Executor:
                 case Exit():
                     self._is_over = True
         return True
-
-    def _log_event(self, event: Event) -> None:
-        """Say on stdout what people look for there; the record has everything."""
-        match event:
-            case StateChanged():
-                self._parts.log.info(
-                    "state_changed",
-                    state=event.state.value,
-                    previous=event.previous.value,
-                    reason=event.reason,
-                    message=event.message,
-                    run=event.run,
-                )
-            case RunEnded():
-                self._parts.log.info(
-                    "run_ended",
-                    run=event.run,
-                    outcome=event.outcome.value,
-                    message=event.message,
-                    pulses=event.pulses,
-                    worst_error_ns=event.worst_error_ns,
-                )
-            case SessionStarted() | SessionEnded() | LinkChanged() | SafeStateReached():
-                self._parts.log.info("record", what=event)
-            case PlantLoaded(plant_digest=found):
-                self._parts.log.info("plant_loaded", digest=found)
-            case RunStarted(run=run, program_digest=found):
-                self._parts.log.info("run_started", run=run.uid, name=run.name, digest=found)
-            case _:
-                self._parts.log.debug("record", what=event)
 
     def _use(self, plant: Plant) -> None:
         """Connect to the PLC of a new plant."""
@@ -361,6 +327,7 @@ class Executor:
             self._state,
             requests.NO_LINK if station is None else station.link_status(self._wall.offset_ns),
             requests.NO_SCAN if station is None else station.scan_status(),
+            self._parts.jitter.status(),
         )
         return DriverReply(id=number, at_ns=now_ns, status=told, error=error)
 

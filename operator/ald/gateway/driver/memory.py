@@ -52,7 +52,7 @@ class RunMemory:
     """The file; made anew when it is not there."""
 
     def __init__(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
         try:
             os.posix_fallocate(descriptor, 0, 2 * SLOT_BYTES)
             self._map = mmap.mmap(descriptor, 2 * SLOT_BYTES)

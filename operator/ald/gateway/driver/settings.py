@@ -5,6 +5,8 @@ from typing import Annotated
 
 import msgspec
 
+from ald.wire import RealTimeMode
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Each field is the variable `ALD_FIELD`."""
@@ -19,6 +21,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     state_dir: Annotated[str, msgspec.Meta(description="Volume that outlives the pod.")] = (
         "/var/lib/ald"
     )
+    real_time: Annotated[
+        RealTimeMode,
+        msgspec.Meta(description="Try asks the host for real-time priority; runs go on without."),
+    ] = RealTimeMode.OFF
     log_level: Annotated[str, msgspec.Meta(description="debug, info, warning or error.")] = "info"
 
     @property

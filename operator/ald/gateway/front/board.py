@@ -28,6 +28,7 @@ def vital(status: DriverStatus | None) -> tuple[object, ...]:
         *(status.plant_digest, status.plant_confirmed, status.safe_confirmed),
         *(status.watchdog, status.foreign_master, status.interlocks),
         status.link.is_holding_back,
+        status.real_time and (status.real_time.state, status.real_time.message),
         *(status.link.connected, status.link.message, status.scan.refusals),
         run and (run.run.uid, run.held, run.outcome, run.message),
     )
