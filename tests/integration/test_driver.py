@@ -345,6 +345,20 @@ def test_while_nobody_reads_the_record_a_run_holds_and_no_other_is_taken(simulat
     driver.drain().reaches(MachineState.IDLE)
 
 
+def test_a_driver_of_another_user_in_the_same_group_can_go_on_with_its_files(bench):
+    # With real-time priority it is root without any right to others' files, and without it is not.
+    driver, _, plant = bench
+    assert driver.run(order_of(plant, (flow(20.0),), leaves=1)).error is None
+    driver.wait_for(RunEnded)
+    modes = {
+        path.name: path.stat().st_mode & 0o777
+        for folder in ("run", "state")
+        for path in (driver.directory / folder).rglob("*")
+    }
+    assert {"holder", "ring", "driver.sock"} <= set(modes)
+    assert {name: oct(mode) for name, mode in modes.items() if mode & 0o667 != 0o660} == {}
+
+
 def test_the_probe_says_whether_the_loop_turns(bench):
     driver, _, _ = bench
     assert driver.probe() == 0

@@ -143,6 +143,11 @@ def late() -> Any:
     return wrapped(pulse, "wake_ns", wake_ns)
 
 
+@planted("an edge leaves as soon as it is decided")
+def unawaited() -> Any:
+    return mock.patch.object(executor.Executor, "_until")
+
+
 @planted("a closing of unknown outcome counts as done")
 def assumed() -> Any:
     def answered(original: Any, turn: Turn, phase: Any, answer: Any) -> Any:

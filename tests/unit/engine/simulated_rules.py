@@ -134,10 +134,17 @@ class Rules:
 
     def _pulse_done(self, event: PulseDone) -> None:
         self.opening.pop(event.valve, None)
+        sent_ns = event.opened_sent_ns
+        self.sim.require(not 0 < sent_ns < event.due_ns, f"{event.valve} opened before its time")
         is_open = self.sim.plc.coils.get(COILS[event.valve], False)
         is_said_shut = event.outcome is WriteOutcome.CONFIRMED
         is_strange = COILS[event.valve] in self.sim.plc.strange_ns
         self.sim.require(is_strange or not (is_open and is_said_shut), f"{event.valve} is not shut")
+        # One that was refused, or that the safe state ended, has no width to keep.
+        is_whole = is_said_shut and event.opened_ack_ns > 0 and not self.is_safing
+        self.sim.require(
+            not is_whole or event.error_ns >= 0, f"{event.valve} closed before its time"
+        )
 
     def _state_changed(self, event: StateChanged) -> None:
         # Aborted, a stop writes the safe state again and changes nothing else; a clear does not keep it from going on.

@@ -317,9 +317,7 @@ class Simulation:
         recorder: Any = FakeRecorder(self)
         # None of these touches a file or a socket.
         settings: Any = SimpleNamespace(plant="", alive="")
-        commands: Any = SimpleNamespace(
-            filenos=lambda: [COMMANDS], serve=self.serve, close=lambda: None
-        )
+        commands: Any = mock.Mock(filenos=lambda: [COMMANDS], serve=self.serve)
         parts = Parts(
             settings=settings,
             clock=self.clock,

@@ -30,7 +30,6 @@ from ald.gateway.driver import alive, requests
 from ald.gateway.driver.commands import Commands, Glance
 from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.files import write_plant
-from ald.gateway.driver.lead import Lead
 from ald.gateway.driver.realtime import Jitter
 from ald.gateway.driver.recorder import Recorder
 from ald.gateway.driver.settings import Settings
@@ -47,8 +46,11 @@ from ald.records.event import (
 )
 from ald.wire import DriverReply, DriverRequest, ErrorReply
 
+LEAD_NS = 250_000
+"""A valve edge is decided and put on record this much before its time, and leaves at its time: what is computed takes about as long."""
+
 SPIN_NS = 300_000
-"""Before a valve edge the loop sleeps up to here, and turns on the spot for the rest: a sleep ends late by up to this."""
+"""Before that the loop sleeps up to here, and turns on the spot for the rest: a sleep ends late by up to this."""
 
 SLEEP_NS_MAX = 250_000_000
 """Longest sleep: the signs of life and the clocks want to be looked at."""
@@ -88,7 +90,6 @@ class Executor:
         self._state = State()
         self._station: Station | None = None
         self._is_over = False
-        self._lead = Lead()
         self._chores_ns = 0
         self._stop_reason = ""
 
@@ -161,7 +162,10 @@ class Executor:
             until_ns = min(until_ns, due_ns)
         if self._station is not None:
             until_ns = min(until_ns, self._station.wake_ns(now_ns, edge_ns))
-        is_edge = edge_ns is not None and due_ns == edge_ns and edge_ns - until_ns < SPIN_NS
+        ready_ns = edge_ns - LEAD_NS if edge_ns is not None and due_ns == edge_ns else None
+        is_edge = ready_ns is not None and ready_ns - until_ns < SPIN_NS
+        if ready_ns is not None:
+            until_ns = min(until_ns, ready_ns)
         reading = [parts.signals_fd, *parts.commands.filenos()]
         writing: list[int] = []
         number = self._station.fileno() if self._station is not None else None
@@ -173,20 +177,24 @@ class Executor:
         came, takes, _ = select.select(reading, writing, [], max(0, sleep_ns) / 1e9)
         if sleep_ns > 0 and not came and not takes:
             parts.jitter.woke(clock.monotonic_ns() - now_ns - sleep_ns)
-        if is_edge and not came and not takes and edge_ns is not None:
-            ready_ns = edge_ns - self._lead.ns(self._state)
-            while clock.monotonic_ns() < ready_ns:
-                pass
+        if is_edge and not came and not takes and ready_ns is not None:
+            self._until(ready_ns)
         return came, takes
+
+    def _until(self, at_ns: int) -> None:
+        """Turn on the spot until `at_ns`, which is near: no sleep ends as exactly."""
+        while self._parts.clock.monotonic_ns() < at_ns:
+            pass
 
     # The engine.
 
     def _tick(self) -> None:
-        """Tell the engine the time, as often as something is due."""
+        """Tell the engine the time, as often as something is due; a valve edge's a little before it comes."""
         for _ in range(ROUNDS_MAX):
             due_ns = wake.wake_ns(self._state)
+            lead_ns = LEAD_NS if due_ns == wake.edge_ns(self._state) else 0
             now_ns = self._parts.clock.monotonic_ns()
-            if due_ns is None or due_ns > now_ns + self._lead.ns(self._state):
+            if due_ns is None or now_ns < due_ns - lead_ns:
                 return
             self._give(Tick(at_ns=max(now_ns, due_ns)))
 
@@ -218,6 +226,8 @@ class Executor:
         parts = self._parts
         is_recorded = self._carry_out(effects)
         parts.diary.after(effects)
+        # Decided early, but never early at the valve.
+        self._until(given.at_ns)
         if self._station is not None and effects:
             self._station.flush(parts.clock.monotonic_ns())
         if not is_recorded:
@@ -251,7 +261,6 @@ class Executor:
                     assert self._station is not None, "a write needs a plant"
                     self._station.write(effect, self._parts.clock.monotonic_ns())
                 case Journal(event=event):
-                    self._lead.learn(event)
                     is_recorded = self._parts.recorder.event(event)
                     tell(self._parts.log, event)
                     if not is_recorded and isinstance(event, PulseOpening):
