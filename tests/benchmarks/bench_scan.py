@@ -33,7 +33,7 @@ PERIOD_NS = 1_000_000
 """Scans follow one another at once: the grid is finer than any of them."""
 
 READ = struct.Struct(">HHHBBHH")
-ANSWER_BYTES = 9 + 2 * 125
+ANSWER_HEAD_BYTES = 9
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -64,11 +64,11 @@ def bare_connection(port: int) -> socket.socket:
     return connected
 
 
-def bare_round_trip_ms(connected: socket.socket) -> float:
-    """Return how long one read of 125 registers takes, as short as Python can make it."""
+def bare_round_trip_ms(connected: socket.socket, registers: int = 125) -> float:
+    """Return how long one read of registers takes, as short as Python can make it."""
     begin_ns = time.monotonic_ns()
-    connected.sendall(READ.pack(1, 0, 6, 1, 3, 0, 125))
-    missing = ANSWER_BYTES
+    connected.sendall(READ.pack(1, 0, 6, 1, 3, 0, registers))
+    missing = ANSWER_HEAD_BYTES + 2 * registers
     while missing:
         missing -= len(connected.recv(missing))
     return (time.monotonic_ns() - begin_ns) / 1e6

@@ -4,7 +4,7 @@ import importlib
 
 from benchmarks.rounds import Benchmark
 
-NAMES = ("link", "scan", "decode", "write", "engine")
+NAMES = ("link", "scan", "decode", "write", "engine", "abort")
 
 
 def load(name: str) -> Benchmark:
