@@ -4,7 +4,7 @@ import importlib
 
 from benchmarks.rounds import Benchmark
 
-NAMES = ("link", "scan", "decode", "write", "engine", "abort")
+NAMES = ("link", "scan", "decode", "write", "pulse", "abort", "engine", "gateway")
 
 
 def load(name: str) -> Benchmark:

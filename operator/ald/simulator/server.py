@@ -18,6 +18,7 @@ import msgspec
 
 from ald.kit.clock import Clock
 from ald.simulator.faults import FaultOrder, Faults
+from ald.simulator.now import now
 from ald.simulator.plc import Plc
 from ald.simulator.protocol import NO_SUCH_UNIT, answer, refusal
 from ald.simulator.spoil import Spoil, Spoiled, spoiled
@@ -129,7 +130,7 @@ class Server:
             self._serve(connection, request)
 
     def now(self) -> Stamp:
-        return Stamp(self.clock.monotonic_ns(), self.clock.wall_ns())
+        return now(self.clock)
 
     def stamp(self, kernel_wall_ns: int | None) -> Stamp:
         """Return the moment of a kernel stamp on both clocks; without one, now."""
