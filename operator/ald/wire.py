@@ -214,6 +214,14 @@ class InterlockStatus(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class ReadinessStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What has to be true before a run starts: how many conditions there are, the names of those not met, and why in plain words."""
+
+    declared: int = 0
+    missing: tuple[str, ...] = ()
+    message: str = ""
+
+
 class RealTimeMode(enum.Enum):
     """Whether to ask for real-time priority."""
 
@@ -259,6 +267,7 @@ class DriverStatus(msgspec.Struct, frozen=True, kw_only=True):
     run: RunProgress | None
     foreign_master: bool = False
     interlocks: InterlockStatus = InterlockStatus()
+    readiness: ReadinessStatus = ReadinessStatus()
     real_time: RealTimeStatus | None = None
 
 

@@ -1,4 +1,4 @@
-"""What must be true of a machine, in the language of the recipes' `waitFor`."""
+"""What must be true of a machine, always or before a run, in the language of the recipes' `waitFor`."""
 
 from __future__ import annotations
 
@@ -28,4 +28,14 @@ class Interlock(Model):
     action: InterlockAction = Field(
         description="Block: no run starts and no valve opens. Hold: the run holds before its next step. Abort: the safe"
         " state at once, also without a run, and Aborted until somebody clears it."
+    )
+
+
+class Readiness(Model):
+    """What must be true of the plant before a run starts."""
+
+    name: Name = Field(description="Name of the condition, for messages.")
+    condition: Expression = Field(
+        description="What must be true, such as value('cover.is-closed') == 1.0. False, not to be evaluated, or with a value"
+        " that is not good, no run starts: it waits."
     )

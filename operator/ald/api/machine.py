@@ -22,7 +22,7 @@ from ald.api.fields import (
     Unit,
     Within,
 )
-from ald.api.interlock import Interlock
+from ald.api.interlock import Interlock, Readiness
 from ald.api.meta import Metadata
 from ald.api.plc import PLC, Table
 
@@ -238,6 +238,12 @@ class MachineSpec(Model):
         (),
         max_length=32,
         description="What must be true of the plant, looked at with every scan.",
+        json_schema_extra=_BY_NAME,
+    )
+    readiness: tuple[Readiness, ...] = Field(
+        (),
+        max_length=16,
+        description="What must be true of the plant before a run starts; a run waits for it, and goes on without it.",
         json_schema_extra=_BY_NAME,
     )
 

@@ -11,11 +11,20 @@ from ald.api.meta import Condition
 
 State = Literal["Stopped", "Idle", "Execute", "Held", "Aborting", "Aborted"]
 MachineConditionType = Literal[
-    "Ready", "Configured", "UpdatePending", "Connected", "PLCWatchdog", "Interlocked", "RealTime"
+    "Ready",
+    "Configured",
+    "UpdatePending",
+    "Connected",
+    "PLCWatchdog",
+    "Interlocked",
+    "RealTime",
+    "ReadyForRun",
 ]
 MachineReason = Literal[
     "Aborted",
     "Accepted",
+    "ConditionsMet",
+    "ConditionsNotMet",
     "Connected",
     "Disconnected",
     "ForeignMaster",
@@ -27,6 +36,7 @@ MachineReason = Literal[
     "Interlocked",
     "InterlocksSatisfied",
     "InvalidSpec",
+    "NoConditions",
     "NoHeartbeat",
     "NoInterlocks",
     "Observing",

@@ -36,6 +36,7 @@ _SECTIONS = (
     "heartbeat",
     "allowWithoutWatchdog",
     "interlocks",
+    "readiness",
 )
 _TO_DO_PLC = {"host": "to-be-written"}
 

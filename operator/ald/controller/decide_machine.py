@@ -7,6 +7,7 @@ import msgspec
 from ald.controller.apply import Document
 from ald.controller.conditions import Fact, bounded, conditions, listed, rfc3339
 from ald.controller.drain import PATIENCE_S, SILENT_PATIENCE_S
+from ald.controller.readiness import ready_for_run
 from ald.controller.real_time import real_time
 from ald.controller.views import BUSY, Situation
 from ald.controller.world import generation, is_deleting
@@ -49,6 +50,7 @@ def decide_machine(situation: Situation, *, now: str) -> MachineDecision:
         _watchdog(situation),
         _interlocked(situation),
         real_time(situation.reach.driver),
+        ready_for_run(situation.reach.driver),
     )
     status: Document = {
         "observedGeneration": generation(machine),

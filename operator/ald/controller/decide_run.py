@@ -16,6 +16,7 @@ from ald.controller.decide_machine import (
 )
 from ald.controller.plan import plan
 from ald.controller.pulse_timing import pulses_of, timing_known, timing_lost, timing_met
+from ald.controller.readiness import unready
 from ald.controller.views import BUSY, Situation
 from ald.controller.world import (
     generation,
@@ -283,6 +284,7 @@ def obstacle_to_a_run(situation: Situation) -> str:
         (lacks_watchdog(plant), NO_WATCHDOG),
         (not driver.safe_confirmed, "The PLC has not confirmed the valves' positions."),
         (bool(driver.interlocks.tripped), interlocks(driver)),
+        (bool(driver.readiness.missing), unready(driver)),
         (
             driver.state is not MachineState.IDLE,
             f"The machine is {driver.state.value}: {driver.message or 'not idle yet'}.",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ald.engine import counter, interlock, obstacle, positions
+from ald.engine import counter, interlock, obstacle, positions, readiness
 from ald.engine.inputs import RunGiven
 from ald.engine.state import UIDS_MAX, Run
 from ald.engine.transitions import Answer, Request, answer
@@ -111,6 +111,9 @@ def _unsafe(turn: Turn) -> Iterator[tuple[str, str]]:
     violated = interlock.unsatisfied(turn.state, turn.at_ns)
     if violated:
         yield "Interlocked", violated
+    unready = readiness.obstacle(turn.state, turn.at_ns)
+    if unready:
+        yield "NotReady", unready
 
 
 def _too_short(turn: Turn, given: RunGiven) -> Iterator[tuple[str, str]]:

@@ -17,9 +17,6 @@ from ald.program.condition import Condition
 from ald.units import format_duration
 from ald.wire import InterlockStatus
 
-READINGS_SHOWN_MAX = 5
-"""Values that a message shows; the record has all of them."""
-
 SHOWN_MAX = 5
 """Interlocks that a status explains; it names all of them."""
 
@@ -133,13 +130,6 @@ def _violated(
         assert state.layout is not None, "a plant is loaded"
         gap = format_duration(state.layout.plant.max_scan_gap_ns)
         why = f"nothing has been read for {gap}, so nobody knows whether {interlock.permissive}"
-    shown = ", ".join(_shown(state, *item) for item in list(readings.items())[:READINGS_SHOWN_MAX])
+    shown = reading.shown(state, readings)
     message = f"interlock {interlock.name} is violated: {why} ({shown or 'no condition'})"
     return Violated(since_ns=at_ns, readings=readings, message=message)
-
-
-def _shown(state: State, name: str, value: float | None) -> str:
-    if value is None:
-        return f"{name} is not good"
-    assert state.layout is not None, "a plant is loaded"
-    return f"{name} = {value:g} {state.layout.parameters[name].unit}".rstrip()

@@ -19,7 +19,7 @@ READBACK_TOLERANCE = 1e-6
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    """Look-up tables of one plant; never changed after they are made. `permissives` are those of the interlocks, in order."""
+    """Look-up tables of one plant; never changed after they are made. `permissives` are those of the interlocks, in order, and `readiness` its conditions."""
 
     plant: Plant
     columns: Mapping[str, int]
@@ -28,6 +28,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     gases: Mapping[str, Gas]
     groups_of: Mapping[str, tuple[ExclusionGroup, ...]]
     permissives: tuple[Condition | None, ...]
+    readiness: tuple[Condition | None, ...]
 
     def setpoint(self, *, parameter: str | None, gas: str | None) -> Parameter:
         """Return the parameter that a `set`, `ramp`, `purge` or safe output writes.
@@ -55,6 +56,7 @@ def layout_of(plant: Plant) -> Layout:
             v.name: tuple(g for g in plant.groups if v.name in g.valves) for v in plant.valves
         },
         permissives=tuple(_condition(each.permissive) for each in plant.interlocks),
+        readiness=tuple(_condition(each.condition) for each in plant.readiness),
     )
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 
 from ald.engine.state import State
 from ald.program.condition import Condition
 from ald.records.scan import Quality
 
 _VALUE = struct.Struct("<d")
+
+SHOWN_MAX = 5
+"""Values that a message shows."""
 
 
 def good(state: State, signal: str) -> float | None:
@@ -52,3 +56,15 @@ def holds(state: State, condition: Condition, at_ns: int) -> bool:
         dict.fromkeys(values, int(Quality.GOOD)),
         dict.fromkeys(values, age_s),
     )
+
+
+def shown(state: State, readings: Mapping[str, float | None]) -> str:
+    """Return values of parameters with their units for a message, the first few of them."""
+    return ", ".join(_shown(state, *item) for item in list(readings.items())[:SHOWN_MAX])
+
+
+def _shown(state: State, name: str, value: float | None) -> str:
+    if value is None:
+        return f"{name} is not good"
+    assert state.layout is not None, "a plant is loaded"
+    return f"{name} = {value:g} {state.layout.parameters[name].unit}".rstrip()

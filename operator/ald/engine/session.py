@@ -132,7 +132,7 @@ def link_down(turn: Turn, given: LinkDown) -> None:
         ending.end_aborted(turn)
     safing.interrupted(turn)
     # The PLC may come back as another: what was read and written before says nothing about it.
-    turn.change(scan=None, written={}, violated={})
+    turn.change(scan=None, written={}, violated={}, unready={})
     if turn.is_in(MachineState.IDLE):
         turn.move(Cause.STOP, "LinkDown", given.message)
     elif turn.is_in(MachineState.STOPPED):
@@ -224,6 +224,7 @@ def _use(turn: Turn, plant: Plant, plant_digest: str) -> None:
         scan=None,
         violated={},
         first_out="",
+        unready={},
         written={},
         exposures={},
         safe_confirmed=False,

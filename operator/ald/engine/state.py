@@ -265,6 +265,13 @@ def phases(run: Run) -> tuple[Phase, ...]:
     return tuple(phase for phase in found if phase is not None)
 
 
+class Unready(msgspec.Struct, frozen=True, kw_only=True):
+    """A condition for a run that is not met: what is said of it, with the values read at `said_ns`."""
+
+    message: str
+    said_ns: int
+
+
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """How the run is to be recorded as ended once the safe state is written or has failed."""
 
@@ -299,7 +306,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     is_foreign: the heartbeat register was moved by somebody else.
     seen_ns: when the last scan ended, or the connection was made after it. scan_gaps: how
     often a run was held because that is too long ago. violated: interlocks by name. first_out: the
-    interlock that tripped first, until all are satisfied and the machine is cleared.
+    interlock that tripped first, until all are satisfied and the machine is cleared. unready: what no run may start without, by name.
     written: what we wrote last to set points and valves, by signal. exposures: by group; one that is missing is the worst case.
     open_valves: opened by a pulse and not acknowledged as shut. stopping: why the process ends once the safe state is settled,
     empty while it goes on.
@@ -324,6 +331,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     scan_gaps: int = 0
     violated: Mapping[str, Violated] = msgspec.field(default_factory=dict[str, Violated])
     first_out: str = ""
+    unready: Mapping[str, Unready] = msgspec.field(default_factory=dict[str, Unready])
     written: Mapping[str, Known] = msgspec.field(default_factory=dict[str, Known])
     exposures: Mapping[str, Exposure] = msgspec.field(default_factory=dict[str, Exposure])
     open_valves: frozenset[str] = frozenset()

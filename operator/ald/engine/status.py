@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from ald.engine import counter, demand, hold, interlock, prompting
+from ald.engine import counter, demand, hold, interlock, prompting, readiness
 from ald.engine.state import LastRun, Run, State
 from ald.wire import DriverStatus, LinkStatus, RealTimeStatus, RunProgress, ScanStatus
 
@@ -33,6 +33,7 @@ def driver_status(
         real_time=real_time,
         foreign_master=state.is_foreign,
         interlocks=interlock.status(state),
+        readiness=readiness.status(state),
     )
 
 

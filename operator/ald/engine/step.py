@@ -1,6 +1,6 @@
 """The engine: one input with its time in, the next state and the effects in order out. The same function replays."""
 
-from ald.engine import course, ending, positions, safety, safing, session, trip
+from ald.engine import course, ending, positions, readiness, safety, safing, session, trip
 from ald.engine.effects import Effect
 from ald.engine.inputs import (
     AbortAsked,
@@ -126,6 +126,7 @@ def _scanned(turn: Turn, given: Scanned) -> None:
     exposed = safety.exposed_by_others(turn.state)
     if exposed:
         turn.change(exposures={**turn.state.exposures, **exposed})
+    turn.change(unready=readiness.judge(turn.state, turn.at_ns))
     trip.judge(turn)
     if not _is_running(turn):
         return

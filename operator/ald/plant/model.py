@@ -187,6 +187,13 @@ class Interlock(msgspec.Struct, frozen=True, kw_only=True):
     action: InterlockAction
 
 
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """What must be true of the plant before a run starts."""
+
+    name: str
+    condition: str
+
+
 class AddressRange(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses first to last, both included, of one table that the PLC lets be read in one request."""
 
@@ -240,6 +247,7 @@ class Plant(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat: Heartbeat | None = None
     allow_without_watchdog: bool = False
     interlocks: tuple[Interlock, ...] = ()
+    readiness: tuple[Readiness, ...] = ()
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ def vital(status: DriverStatus | None) -> tuple[object, ...]:
     return (
         *(status.session, status.state, status.reason, status.message),
         *(status.plant_digest, status.plant_confirmed, status.safe_confirmed),
-        *(status.watchdog, status.foreign_master, status.interlocks),
+        *(status.watchdog, status.foreign_master, status.interlocks, status.readiness),
         status.link.is_holding_back,
         status.real_time and (status.real_time.state, status.real_time.message),
         *(status.link.connected, status.link.message, status.scan.refusals),

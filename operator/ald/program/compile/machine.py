@@ -18,7 +18,7 @@ from ald.plant.model import (
 )
 from ald.program.compile import addressing, parameters, protection
 from ald.program.compile.findings import Findings
-from ald.program.compile.interlocks import compile_interlocks
+from ald.program.compile.interlocks import compile_interlocks, compile_readiness
 from ald.units import parse_duration_ns
 
 HEARTBEAT_PERIODS_MIN = 2
@@ -56,6 +56,7 @@ def compile_machine(spec: api.MachineSpec, identity: Identity, generation: int) 
     heartbeat = _heartbeat(spec.heartbeat, findings)
     max_scan_gap_ns = _max_scan_gap_ns(spec, findings)
     interlocks = compile_interlocks(spec.interlocks, by_name, owned, findings)
+    readiness = compile_readiness(spec.readiness, by_name, owned, findings)
     findings.finish()
     return Plant(
         identity=identity,
@@ -74,6 +75,7 @@ def compile_machine(spec: api.MachineSpec, identity: Identity, generation: int) 
         heartbeat=heartbeat,
         allow_without_watchdog=spec.allow_without_watchdog,
         interlocks=interlocks,
+        readiness=readiness,
     )
 
 

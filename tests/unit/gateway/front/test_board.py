@@ -6,7 +6,7 @@ import pytest
 from ald.gateway.front.board import STEP_INTERVAL_NS, Board
 from ald.gateway.front.feed import Marks
 from ald.records.event import MachineState, RunIdentity
-from ald.wire import DriverReply, InterlockStatus, RunProgress
+from ald.wire import DriverReply, InterlockStatus, ReadinessStatus, RunProgress
 from fixtures.driver import IDLE
 
 MARKS = Marks(feed="f", latest=5, committed=3, dropped_to=0, lost=0, ring="r", ring_sequence=5)
@@ -80,6 +80,7 @@ def test_the_status_says_what_is_known(board):
         {"link": msgspec.structs.replace(IDLE.link, connected=False)},
         {"run": RUN},
         {"interlocks": InterlockStatus(declared=1, tripped=("a",))},
+        {"readiness": ReadinessStatus(declared=1, missing=("a",))},
     ],
 )
 def test_what_matters_raises_the_revision_at_once(board, change):

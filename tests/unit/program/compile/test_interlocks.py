@@ -1,7 +1,7 @@
 import pytest
 
 from ald.errors import InvalidInputError
-from ald.plant.model import Interlock, InterlockAction
+from ald.plant.model import Interlock, InterlockAction, Readiness
 from unit.program.reactors import MS, machine, plant_of
 
 GOOD = {
@@ -74,3 +74,33 @@ def test_two_of_one_name_are_refused():
 )
 def test_what_no_interlock_can_be_is_refused_with_its_path(field, value):
     assert f"spec.interlocks[0].{field}" in refused({**GOOD, field: value})
+
+
+WARM = {"name": "warm", "condition": "value('chamber.temperature') > 100.0"}
+
+
+def with_readiness(*conditions):
+    document = machine()
+    document["spec"]["readiness"] = list(conditions)
+    return document
+
+
+def test_what_a_run_waits_for_becomes_part_of_the_plant():
+    assert plant_of(with_readiness(WARM)).readiness == (Readiness(**WARM),)
+
+
+@pytest.mark.parametrize(
+    ("second", "path"),
+    [
+        (WARM, "spec.readiness[1].name"),
+        (
+            {**WARM, "name": "b", "condition": "value('nothing') > 1.0"},
+            "spec.readiness[1].condition",
+        ),
+        ({**WARM, "name": "b", "condition": "1.0 < 2.0"}, "spec.readiness[1].condition"),
+    ],
+)
+def test_a_condition_that_no_machine_could_meet_is_refused_with_its_path(second, path):
+    with pytest.raises(InvalidInputError) as caught:
+        plant_of(with_readiness(WARM, second))
+    assert path in {v.path for v in caught.value.violations}
