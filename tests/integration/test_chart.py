@@ -210,6 +210,7 @@ WRONG = [
     ("logLevel", "trace", "/logLevel"),
     ("storageClass", True, "/storageClass"),
     ("operator.resources", {"request": {}}, "/operator/resources"),
+    ("gateway.realTime", "On", "/gateway/realTime"),
     ("gateway.storage.size", "5GB", "/gateway/storage/size"),
     ("gateway.storage.accessMode", "ReadOnlyMany", "/gateway/storage/accessMode"),
     ("gateway.resources.driver", {"limits": {"cpu": [1]}}, "/gateway/resources/driver/limits/cpu"),

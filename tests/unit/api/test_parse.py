@@ -209,9 +209,9 @@ def test_a_machine_of_a_thousand_parameters_is_read_in_a_second():
         }
         for n in range(1000)
     ]
-    begin = time.monotonic()
+    begin = time.thread_time()
     machine = parse_machine(document("Machine", parameters=parameters))
-    assert time.monotonic() - begin < 1.0
+    assert time.thread_time() - begin < 1.0
     assert len(machine.spec.parameters) == 1000
 
 

