@@ -66,6 +66,7 @@ def test_what_is_left_out_is_shown_with_its_default(resources):
             "sharedBits": False,
             "cycle": "10ms",
             "writeSpread": "2ms",
+            "pauses": {"afterConnect": "0ms", "betweenRequests": "0ms"},
         },
         "mode": "Observe",
         "scan": {"period": "1s"},

@@ -34,14 +34,18 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         """Return the parameter that a `set`, `ramp`, `purge` or safe output writes.
 
         Raises:
-            SafetyError: the program names what this plant does not have.
+            SafetyError: the program names what this plant does not have, or what it may not write by this name.
         """
         name = parameter
         if gas is not None and gas in self.gases:
             name = self.gases[gas].setpoint
         if name is None or name not in self.parameters:
             raise SafetyError(f"this machine has no {'gas ' + gas if gas else parameter}")
-        return self.parameters[name]
+        found = self.parameters[name]
+        # A gas's set point is written as the gas's, and a twin of a valve's coil not at all, whatever a program says.
+        if gas is None and not found.writable:
+            raise SafetyError(f"{name} is read-only here, or belongs to a gas or a valve")
+        return found
 
 
 def layout_of(plant: Plant) -> Layout:

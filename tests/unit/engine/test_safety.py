@@ -12,12 +12,15 @@ from ald.engine.effects import Coils, Journal, Lane, Write
 from ald.engine.inputs import AbortAsked, RunGiven
 from ald.engine.safety import violation
 from ald.engine.state import Pulsing, Safing, State
+from ald.engine.step import step
 from ald.plant.model import Mode, Plant, SafeAction
+from ald.program import model as program
 from ald.records.event import PulseDone, PulseOpening, RunEnded, RunOutcome
 from unit.engine.programs import (
     MS,
     PLANT,
     S,
+    assign,
     compiled,
     flow,
     loop,
@@ -39,6 +42,10 @@ def with_safe(name: str, action: SafeAction) -> Plant:
 
 
 KEEPS_WATER = with_safe("water", SafeAction.KEEP)
+
+
+def forged_ramp(to: float, name: str) -> program.Instruction:
+    return program.Ramp(path="p", name="ramp", parameter=name, to=to, per_second=1.0)
 
 
 def about_to_open(name="tma", open_ms=40):
@@ -281,3 +288,15 @@ def test_a_valve_found_open_after_the_purge_is_noticed_right_before_the_next_one
     ended = world.run_until_ended()
     assert ended.outcome is RunOutcome.SAFETY_VIOLATION
     assert "water" in ended.message
+
+
+@pytest.mark.parametrize("name", ["mfc.setpoint", "heater.temperature", "valve.tma", "nothing"])
+@pytest.mark.parametrize("forged", [assign, forged_ramp])
+def test_a_forged_program_writes_nothing_by_a_name_that_may_not_be_written(forged, name):
+    world = World().ready()
+    given = compiled(forged(1.0, name))
+    refused = step(world.state, RunGiven(at_ns=world.now, order=order(given)))[1]
+    assert not [e for e in refused if isinstance(e, Write) and e.lane is not Lane.SAFE]
+    world.give(RunGiven(at_ns=world.now, order=order(given)))
+    world.run_for(1 * S)
+    assert world.outcome is RunOutcome.SAFETY_VIOLATION
