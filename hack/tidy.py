@@ -16,7 +16,7 @@ FUNCTION_LINES_MAX = 70
 PARAMETERS_MAX = 6
 FILE_BYTES_MAX = 500_000
 
-PURE = ("api", "plant", "program", "records", "engine", "wire", "units", "errors")
+PURE = ("api", "plant", "program", "records", "engine", "wire", "standing", "units", "errors")
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
 # Put together here so that this file does not hold what it looks for.

@@ -29,6 +29,7 @@ import msgspec
 from ald.plant.model import Plant
 from ald.program.model import Program
 from ald.records.event import MachineState, PulseTiming, RunIdentity, RunOutcome
+from ald.standing import InterlockStatus, ReadinessStatus, RealTimeStatus
 
 PROTOCOL = 1
 """Version of everything in this module; a peer of another version is refused by name."""
@@ -203,46 +204,6 @@ class ScanStatus(msgspec.Struct, frozen=True, kw_only=True):
     refused: int = 0
     refusals: str = ""
     gaps: int = 0
-
-
-class InterlockStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The interlocks: how many there are, the names of those that have tripped, which was the first, and why in plain words."""
-
-    declared: int = 0
-    tripped: tuple[str, ...] = ()
-    first_out: str = ""
-    message: str = ""
-
-
-class ReadinessStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What has to be true before a run starts: how many conditions there are, the names of those not met, and why in plain words."""
-
-    declared: int = 0
-    missing: tuple[str, ...] = ()
-    message: str = ""
-
-
-class RealTimeMode(enum.Enum):
-    """Whether to ask for real-time priority."""
-
-    OFF = "Off"
-    TRY = "Try"
-
-
-class RealTime(enum.Enum):
-    """Whether the executor has real-time priority: not asked for, granted, or refused by the host."""
-
-    OFF = "Off"
-    GRANTED = "Granted"
-    REFUSED = "Refused"
-
-
-class RealTimeStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What was obtained and, where it was not all, why. wake_p99_ns: how late all but 1 % of its last 1,000 sleeps ended."""
-
-    state: RealTime
-    message: str
-    wake_p99_ns: int
 
 
 class DriverStatus(msgspec.Struct, frozen=True, kw_only=True):

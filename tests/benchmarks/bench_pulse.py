@@ -30,7 +30,8 @@ from ald.records.event import (
     RunOutcome,
     WriteOutcome,
 )
-from ald.wire import PROTOCOL, RealTime, RealTimeMode, RunOrder
+from ald.standing import RealTime, RealTimeMode
+from ald.wire import PROTOCOL, RunOrder
 from benchmarks.figures import Figure, Over, quantile
 from benchmarks.rounds import Benchmark, Options, Round
 from fixtures.driver_process import Driver, plant_of

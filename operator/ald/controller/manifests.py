@@ -12,7 +12,7 @@ from ald.controller.apply import Document
 from ald.controller.names import Key
 from ald.controller.quantity import bytes_of
 from ald.controller.settings import ContainerResources, GatewayResources, Settings
-from ald.wire import RealTimeMode
+from ald.standing import RealTimeMode
 
 USER_ID = 65532
 GRACE_PERIOD_S = 45

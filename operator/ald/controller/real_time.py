@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ald.controller.conditions import Fact
-from ald.wire import DriverStatus, RealTime
+from ald.standing import RealTime
+from ald.wire import DriverStatus
 
 _STEP_NS = 125_000
 

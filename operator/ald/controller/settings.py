@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from ald.errors import InvalidInputError, Violation
-from ald.wire import RealTimeMode
+from ald.standing import RealTimeMode
 
 _LIFETIME = re.compile(r"([0-9]+)(s|m|h)")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600}

@@ -14,8 +14,8 @@ from ald.engine import reading
 from ald.engine.state import State, Violated
 from ald.plant.model import Interlock, InterlockAction
 from ald.program.condition import Condition
+from ald.standing import InterlockStatus
 from ald.units import format_duration
-from ald.wire import InterlockStatus
 
 SHOWN_MAX = 5
 """Interlocks that a status explains; it names all of them."""

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from ald.engine import interlock, reading
 from ald.engine.state import State, Unready
 from ald.program.condition import Condition
+from ald.standing import ReadinessStatus
 from ald.units import format_duration
-from ald.wire import ReadinessStatus
 
 SHOWN_MAX = 5
 """Conditions that a message explains; a status names all."""

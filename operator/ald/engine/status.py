@@ -4,7 +4,8 @@ from msgspec.structs import replace
 
 from ald.engine import counter, demand, hold, interlock, prompting, readiness
 from ald.engine.state import LastRun, Run, State
-from ald.wire import DriverStatus, LinkStatus, RealTimeStatus, RunProgress, ScanStatus
+from ald.standing import RealTimeStatus
+from ald.wire import DriverStatus, LinkStatus, RunProgress, ScanStatus
 
 
 def driver_status(

@@ -10,7 +10,7 @@ from ald.controller.views import Reach
 from ald.errors import Violation
 from ald.plant.model import Mode
 from ald.records.event import MachineState
-from ald.wire import InterlockStatus
+from ald.standing import InterlockStatus
 from fixtures.played_gateway import driver_status, gateway_status
 from unit.controller import situations as s
 

@@ -20,7 +20,8 @@ from ald.controller.decide_run import (
 from ald.errors import Violation
 from ald.plant.model import Mode
 from ald.records.event import MachineState, PulseTiming, RunOutcome
-from ald.wire import InterlockStatus, RunAction
+from ald.standing import InterlockStatus
+from ald.wire import RunAction
 from unit.controller import situations as s
 
 WRONG = Violation(path="spec.inputs.cycles", value="0", rule="too small", hint="take more")

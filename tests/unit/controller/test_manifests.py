@@ -12,7 +12,7 @@ from ald.controller.settings import (
     Settings,
     gateway_resources,
 )
-from ald.wire import RealTimeMode
+from ald.standing import RealTimeMode
 
 OWNER = Owner(key=Key("plant-1", "demo"), uid="uid-1")
 SETTINGS = Settings(

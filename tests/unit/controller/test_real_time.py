@@ -1,7 +1,7 @@
 import pytest
 
 from ald.controller.real_time import real_time
-from ald.wire import RealTime, RealTimeStatus
+from ald.standing import RealTime, RealTimeStatus
 from unit.controller import situations as s
 
 

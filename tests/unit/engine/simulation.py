@@ -29,6 +29,7 @@ from ald.kit.lines import Level, Lines
 from ald.plant.model import Plant, digest
 from ald.plc.link import Link
 from ald.records.event import Event, MachineState, PulseOpening, StepStarted
+from ald.standing import RealTime
 from ald.wire import (
     PROTOCOL,
     AbortOrder,
@@ -38,7 +39,6 @@ from ald.wire import (
     DriverRequest,
     LoadPlant,
     PlantPush,
-    RealTime,
     StartRun,
 )
 from unit.engine import simulated_programs, simulated_verbs

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ald.gateway.driver import kernel
 from ald.plc.times import Times
-from ald.wire import RealTime, RealTimeMode, RealTimeStatus
+from ald.standing import RealTime, RealTimeMode, RealTimeStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable

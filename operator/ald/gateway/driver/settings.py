@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from ald.wire import RealTimeMode
+from ald.standing import RealTimeMode
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

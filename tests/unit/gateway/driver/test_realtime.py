@@ -1,7 +1,7 @@
 import errno
 
 from ald.gateway.driver.realtime import Jitter, obtain
-from ald.wire import RealTime, RealTimeMode
+from ald.standing import RealTime, RealTimeMode
 
 
 def granted() -> None:

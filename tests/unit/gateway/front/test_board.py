@@ -6,7 +6,8 @@ import pytest
 from ald.gateway.front.board import STEP_INTERVAL_NS, Board
 from ald.gateway.front.feed import Marks
 from ald.records.event import MachineState, RunIdentity
-from ald.wire import DriverReply, InterlockStatus, ReadinessStatus, RunProgress
+from ald.standing import InterlockStatus, ReadinessStatus
+from ald.wire import DriverReply, RunProgress
 from fixtures.driver import IDLE
 
 MARKS = Marks(feed="f", latest=5, committed=3, dropped_to=0, lost=0, ring="r", ring_sequence=5)
