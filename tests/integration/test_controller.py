@@ -75,6 +75,9 @@ def test_an_applied_machine_gets_its_gateway_and_becomes_ready(operator):
         "UpdatePending": "False",
         "Connected": "True",
         "PLCWatchdog": "True",
+        "Interlocked": "False",
+        "RealTime": "Unknown",
+        "ReadyForRun": "True",
     }
     assert operator.gateway.roles == {"operator"}
     assert len(operator.gateway.pushes) == 1

@@ -16,6 +16,8 @@ TAKEN = {
     "a longer value that ends in it": {"table": "holding", "address": 119, "type": "float32"},
     "a longer value that begins in it": {"table": "holding", "address": 121, "type": "float32"},
     "a value that holds it whole": {"table": "holding", "address": 118, "type": "float64"},
+    "one bit of it": {"table": "holding", "address": 121, "type": "bool", "bit": 3},
+    "one bit of the heartbeat": {"table": "holding", "address": 200, "type": "bool", "bit": 15},
     "the register of the heartbeat": {"table": "holding", "address": 200, "type": "uint16"},
     "a value that ends in the heartbeat": {"table": "holding", "address": 199, "type": "float32"},
     "a value that begins in the heartbeat": {"table": "holding", "address": 200, "type": "float32"},
