@@ -173,6 +173,15 @@ def test_resources_of_a_gateway_reach_its_containers(container):
     assert [c["name"] for c in containers if c["resources"] == MORE] == [container]
 
 
+def test_the_database_starts_only_when_no_other_server_has_its_volume():
+    container = defaults().look(f"{DATABASE}.containers.postgresql")
+    assert container["command"][0] == "flock"
+    lock = container["command"][-1]
+    assert any(lock.startswith(each["mountPath"] + "/") for each in container["volumeMounts"])
+    data = next(each["value"] for each in container["env"] if each["name"] == "PGDATA")
+    assert not lock.startswith(data), "the server makes its directory anew"
+
+
 def test_the_logger_takes_every_variable_that_it_is_given():
     variables = defaults().environment("ald-logger", "logger")
     settings = load(logger_settings.Settings, variables)
