@@ -139,13 +139,6 @@ def test_the_simulator_is_there_when_wanted_and_wants_a_machine():
     assert args[args.index("--seed") + 1] == "7"
 
 
-def test_without_the_embedded_database_one_has_to_be_named():
-    none = nested("database.embedded.enabled", value=False)
-    assert "database: set existingSecret" in refused(none)
-    found = render(merged(none, OWN))
-    assert [name for kind, name in found if "database" in name] == []
-
-
 def test_a_new_machine_starts_its_simulator_anew():
     where = "Deployment/ald-simulator:spec.template.metadata.annotations"
     other = merged(SIMULATED, nested("simulator.machine", "kind: Other"))
@@ -171,15 +164,6 @@ def test_resources_of_a_gateway_reach_its_containers(container):
     deployment = gateway_manifests.deployment(owner, settings, resources)
     containers = deployment["spec"]["template"]["spec"]["containers"]
     assert [c["name"] for c in containers if c["resources"] == MORE] == [container]
-
-
-def test_the_database_starts_only_when_no_other_server_has_its_volume():
-    container = defaults().look(f"{DATABASE}.containers.postgresql")
-    assert container["command"][0] == "flock"
-    lock = container["command"][-1]
-    assert any(lock.startswith(each["mountPath"] + "/") for each in container["volumeMounts"])
-    data = next(each["value"] for each in container["env"] if each["name"] == "PGDATA")
-    assert not lock.startswith(data), "the server makes its directory anew"
 
 
 def test_the_logger_takes_every_variable_that_it_is_given():
@@ -295,34 +279,6 @@ def dry_run(resources: Resources, text: str) -> int:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return len(done.stdout.splitlines())
-
-
-def test_the_password_of_the_database_is_made_once(resources):
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": "ald-database",
-            "labels": {"app.kubernetes.io/managed-by": "Helm"},
-            "annotations": {
-                "meta.helm.sh/release-name": "ald",
-                "meta.helm.sh/release-namespace": resources.namespace,
-            },
-        },
-        "stringData": {"password": "made-long-ago"},
-    }
-    assert resources.create(secret)[0] == 0
-    done = helm(
-        "install", "ald", str(CHARTS / "ald-operator"), "--dry-run=server",
-        f"--namespace={resources.namespace}", f"--kubeconfig={resources.server.kubeconfig}",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "postgresql://ald:made-long-ago@ald-database." in done.stdout
-    assert "Before you uninstall" in done.stdout
-    first, second = (parsed(manifests()).look("Secret/ald-database:stringData") for _ in range(2))
-    assert first["password"] != second["password"]
-    assert len(first["password"]) == 32
-    assert first["password"] in first["url"]
 
 
 @pytest.fixture
