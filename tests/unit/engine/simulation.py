@@ -358,11 +358,11 @@ def again(seed: int) -> str:
     return f"PYTHONPATH=operator:tests .venv/bin/python -m unit.engine.simulation {seed}"
 
 
-def play(seed: int) -> Simulation:
+def play(seed: int, life: Callable[[int, Path], Simulation] = Simulation) -> Simulation:
     """Live through one seed."""
     module = "ald.gateway.driver"
     with tempfile.TemporaryDirectory() as directory:
-        sim = Simulation(seed, Path(directory))
+        sim = life(seed, Path(directory))
 
         def connect(link: Link, _: object) -> FakeConnection:
             sim.connection = FakeConnection(sim, link)

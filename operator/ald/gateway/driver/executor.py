@@ -268,6 +268,8 @@ class Executor:
             return False
         for effect in effects:
             match effect:
+                case Journal():
+                    pass  # Done already.
                 case Write():
                     assert self._station is not None, "a write needs a plant"
                     self._station.write(effect, self._parts.clock.monotonic_ns())
