@@ -11,7 +11,7 @@ Gateway, HTTPS with mutual TLS, port 8443 (JSON bodies, msgspec; errors are `Err
     POST /v1/safe-state            SafeStateOrder -> GatewayStatus  roles: operator     idempotent
     GET  /v1/status?seen=R&wait=S               -> GatewayStatus    roles: all; long poll until revision > R, S <= 30
     GET  /v1/values                             -> ValuesReply      roles: operator, monitor, gateway
-    GET  /v1/feed?after=P&max=N&wait=S          -> FeedBatch (MessagePack)  roles: logger; N <= 5000, S <= 30
+    GET  /v1/feed?after=P&max=N&wait=S          -> FeedBatch (MessagePack)  roles: logger, gateway; N <= 5000, S <= 30
     POST /v1/feed/committed        FeedCommitted -> 204             roles: logger
 
 Front to driver: one SOCK_SEQPACKET Unix socket on the shared memory volume (`driver.sock`), one MessagePack `DriverRequest` a

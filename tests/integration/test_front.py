@@ -153,13 +153,25 @@ async def test_the_gateways_own_certificate_may_look_and_nothing_else(front):
     context = front.credentials(GATEWAY).client_context(GATEWAY)
     connector = aiohttp.TCPConnector(ssl=context)
     base = f"https://127.0.0.1:{front.https_port}"
-    requests = {"/v1/status": "GET", "/v1/values": "GET", "/v1/feed": "GET", "/v1/clear": "POST"}
+    requests = {
+        "/v1/status": "GET",
+        "/v1/values": "GET",
+        "/v1/feed": "GET",
+        "/v1/clear": "POST",
+        "/v1/feed/committed": "POST",
+    }
     async with aiohttp.ClientSession(base, connector=connector) as session:
         codes = {}
         for path, method in requests.items():
             async with session.request(method, path) as reply:
                 codes[path] = reply.status
-    assert codes == {"/v1/status": 200, "/v1/values": 200, "/v1/feed": 403, "/v1/clear": 403}
+    assert codes == {
+        "/v1/status": 200,
+        "/v1/values": 200,
+        "/v1/feed": 200,
+        "/v1/clear": 403,
+        "/v1/feed/committed": 403,
+    }
 
 
 @pytest.mark.requirement("SEC-01")
@@ -169,10 +181,10 @@ async def test_its_own_certificate_may_look_and_nothing_else(front):
     connector = aiohttp.TCPConnector(ssl=context)
     async with aiohttp.ClientSession(base, connector=connector) as session:
         client = Client(session)
-        for path in ("/v1/status", "/v1/values"):
+        for path in ("/v1/status", "/v1/values", "/v1/feed"):
             assert (await client.call("GET", path))[0] == 200
-        for method, path in (("POST", "/v1/runs/u/abort"), ("GET", "/v1/feed")):
-            assert (await client.call(method, path))[0] == 403
+        for path in ("/v1/runs/u/abort", "/v1/feed/committed"):
+            assert (await client.call("POST", path))[0] == 403
 
 
 def handshake(front, context):

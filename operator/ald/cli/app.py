@@ -26,7 +26,7 @@ MACHINE = {
     "probe": "ald.cli.probe",
     "values": "ald.cli.values",
 }
-RUN = {"report": "ald.cli.report"}
+RUN = {"replay": "ald.cli.replay", "report": "ald.cli.report"}
 RECIPE = {"check": "ald.cli.check"}
 TOP = {"stop": "ald.cli.stop"}
 

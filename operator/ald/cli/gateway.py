@@ -18,6 +18,7 @@ from ald.wire import ErrorReply
 if TYPE_CHECKING:
     import ssl
 
+_MSGPACK = "application/msgpack"
 _Answer = TypeVar("_Answer", bound=msgspec.Struct)
 
 
@@ -31,7 +32,10 @@ class Gateway:
     async def get(self, path: str, kind: type[_Answer]) -> _Answer:
         """Return what `path` says. Raises PeerError."""
         async with self._session.get(path, ssl=self._context) as response:
-            return _decoded(response.status, await response.read(), kind)
+            body = await response.read()
+            if response.content_type == _MSGPACK:
+                return _unpacked(body, kind)
+            return _decoded(response.status, body, kind)
 
     async def post(self, path: str, order: msgspec.Struct, kind: type[_Answer]) -> _Answer:
         """Give an order and return the answer. Raises PeerError."""
@@ -64,6 +68,13 @@ async def gateway(
     except (aiohttp.ClientError, OSError) as error:
         why = "; ".join(refusals) or error
         raise PeerError(f"the gateway {expected} at {url} cannot be reached: {why}") from error
+
+
+def _unpacked(body: bytes, kind: type[_Answer]) -> _Answer:
+    try:
+        return msgspec.msgpack.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise PeerError(f"the gateway's answer cannot be read: {error}") from error
 
 
 def _decoded(status: int, body: bytes, kind: type[_Answer]) -> _Answer:

@@ -15,14 +15,14 @@ class Lane(enum.Enum):
     RECIPE = "recipe"
 
 
-class Coils(msgspec.Struct, frozen=True, kw_only=True):
+class Coils(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Adjacent coils from `address` on, and what each is to be."""
 
     address: int
     bits: tuple[bool, ...]
 
 
-class Words(msgspec.Struct, frozen=True, kw_only=True):
+class Words(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Adjacent holding registers from `address` on, and what each is to hold."""
 
     address: int

@@ -82,7 +82,7 @@ class Safing(msgspec.Struct, frozen=True, kw_only=True):
     latch: bool = False
 
 
-class Pulsing(msgspec.Struct, frozen=True, kw_only=True):
+class Pulsing(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A valve leaf: opening written, open, closing written. Times are 0 and tokens None until they exist."""
 
     leaf: Pulse
@@ -94,7 +94,7 @@ class Pulsing(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
-class Purging(msgspec.Struct, frozen=True, kw_only=True):
+class Purging(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A purge leaf. `before` is the set point to give back, None where it never moved. `flowing_ns`: from when it counts."""
 
     leaf: Purge
@@ -106,14 +106,14 @@ class Purging(msgspec.Struct, frozen=True, kw_only=True):
     extended: bool = False
 
 
-class Setting(msgspec.Struct, frozen=True, kw_only=True):
+class Setting(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A set leaf: one write on its way."""
 
     leaf: Set
     write: int
 
 
-class Ramping(msgspec.Struct, frozen=True, kw_only=True):
+class Ramping(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A ramp leaf: from `start` at `began_ns` to the leaf's end at `end_ns`; `next_ns` is the next write's time."""
 
     leaf: Ramp
@@ -125,14 +125,14 @@ class Ramping(msgspec.Struct, frozen=True, kw_only=True):
     write: int | None = None
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A wait leaf."""
 
     leaf: Wait
     end_ns: int
 
 
-class Watching(msgspec.Struct, frozen=True, kw_only=True):
+class Watching(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A waitFor leaf: true without a break since `since_ns`, last looked at `seen_ns`."""
 
     leaf: WaitFor
@@ -142,7 +142,7 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
     seen_ns: int = 0
 
 
-class Prompting(msgspec.Struct, frozen=True, kw_only=True):
+class Prompting(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A prompt leaf: waits for somebody to confirm `prompt_id`."""
 
     leaf: Prompt
@@ -150,7 +150,7 @@ class Prompting(msgspec.Struct, frozen=True, kw_only=True):
     deadline_ns: int
 
 
-class Settling(msgspec.Struct, frozen=True, kw_only=True):
+class Settling(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """No leaf: every step is done, and the last set points wait for their read-back."""
 
 

@@ -44,6 +44,7 @@ from ald.errors import CorruptRecordError, PeerError, RefusedError, RingFullErro
 from ald.plant.model import Plant, signals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 __all__ = [
@@ -77,9 +78,9 @@ _ORDER = sys.byteorder
 _SCAN_HEAD_BYTES = 96
 _SIGNAL_BYTES = 9
 """Of a scan and of each signal in it; see `ald.records.scan`."""
-_EVENTS_PER_S = 20
-"""Of a fast recipe: four for each pulse of 50 ms and its purge of 150 ms."""
-_EVENT_BYTES = 256
+_EVENTS_PER_S = 40
+"""Of a fast recipe: four for each pulse of 50 ms and its purge of 150 ms, and as many that say what they came of."""
+_EVENT_BYTES = 320
 
 
 class RingRecord(msgspec.Struct, frozen=True):
@@ -219,40 +220,51 @@ class RingWriter:
             RingFullError: the reader is too far behind; nothing was added.
             RefusedError: the record is larger than the whole ring.
         """
+        return self.append_all(kind, (payload,))
+
+    def append_all(self, kind: int, payloads: Sequence[bytes]) -> int:
+        """Add records that are published together, all or none, and return the sequence of the last.
+
+        Raises:
+            RingFullError: the reader is too far behind; nothing was added.
+            RefusedError: the records are larger than the whole ring.
+        """
         ring = self._file
-        size = _record_size(len(payload))
+        size = sum(_record_size(len(payload)) for payload in payloads)
         # One word stays out of use: the end of the last record, where a new writer looks up its sequence.
         if size > ring.capacity - _WORD.size:
             raise RefusedError(
-                "RecordTooLarge", f"a record of {size} bytes exceeds the ring of {ring.capacity}"
+                "RecordTooLarge", f"records of {size} bytes exceed the ring of {ring.capacity}"
             )
         head = ring.head
         if size > ring.capacity - _WORD.size - (head - ring.tail):
             raise RingFullError(
                 f"the ring of {ring.capacity} bytes is full: the front has not read for long"
             )
-        sequence = self._sequence + 1
+        first = self._sequence + 1
+        records = (self._record(first + i, kind, each) for i, each in enumerate(payloads))
+        ring.put(head, b"".join(records))
+        ring.words[_HEAD_WORD] = head + size
+        self._sequence += len(payloads)
+        return self._sequence
+
+    def _record(self, sequence: int, kind: int, payload: bytes) -> bytes:
+        size = _record_size(len(payload))
         header = _HEADER.pack(
             size, 0, sequence, len(payload), kind, len(self._session), self._session
         )
         crc = zlib.crc32(payload, zlib.crc32(header[8:]))
         padding = bytes(size - _HEADER.size - len(payload) - _WORD.size)
-        ring.put(
-            head,
-            b"".join(
-                (
-                    header[:4],
-                    crc.to_bytes(4, _ORDER),
-                    header[8:],
-                    payload,
-                    padding,
-                    _WORD.pack(sequence),
-                )
-            ),
+        return b"".join(
+            (
+                header[:4],
+                crc.to_bytes(4, _ORDER),
+                header[8:],
+                payload,
+                padding,
+                _WORD.pack(sequence),
+            )
         )
-        ring.words[_HEAD_WORD] = head + size
-        self._sequence = sequence
-        return sequence
 
     def grow(self, capacity_bytes: int) -> bool:
         """Make the ring hold at least `capacity_bytes`; False while the reader has records of it to acknowledge.

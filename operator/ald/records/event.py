@@ -270,6 +270,20 @@ class ClockStepped(_Event, frozen=True, kw_only=True, tag="clock-stepped"):
     step_ns: int
 
 
+class InputsTaken(_Event, frozen=True, kw_only=True, tag="inputs-taken"):
+    """What the driver's engine was told while a run was on: the cause of the `events` records right before this one.
+
+    checkpoint: the state before the run, in the first of its records only. inputs: as `ald.engine.taken` writes them. seal: over
+    this event and the seal of the one before.
+    """
+
+    run: str
+    events: int
+    checkpoint: bytes
+    inputs: bytes
+    seal: str
+
+
 class Cleared(_Event, frozen=True, kw_only=True, tag="cleared"):
     """Somebody cleared the machine after Aborted."""
 
@@ -298,6 +312,7 @@ Event = (
     | LinkChanged
     | ClockStepped
     | Cleared
+    | InputsTaken
 )
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -13,6 +13,7 @@ from ald.records.event import (
     Event,
     HoldEnded,
     HoldStarted,
+    InputsTaken,
     InterlockCleared,
     InterlockTripped,
     LinkChanged,
@@ -111,6 +112,12 @@ _recorded: tuple[Callable[..., object], ...] = tuple(
         PromptConfirmed,
     )
 )
+
+
+@_facts.register
+def _(_event: InputsTaken, _place: Place) -> Iterator[Statement]:
+    """Nothing: it is for a replay from the feed, and as large as everything else of a run together."""
+    yield from ()
 
 
 @_facts.register

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ald.records.event import Event
+from ald.records.scan import decode_scan, encode_scan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from unit.engine.simulation import Simulation
 
 READ_COST_NS = 20_000
@@ -31,13 +34,17 @@ class FakeRecorder:
     def last_record(self) -> int:
         return len(self.sim.journal)
 
-    def event(self, event: Event) -> bool:
+    def events(self, events: Sequence[Event]) -> bool:
         self.sim.clock.monotonic_ns()
-        self.sim.record(event)
+        for event in events:
+            self.sim.record(event)
         return True
 
-    def scan(self, scan: Any) -> None:
-        pass
+    def scan(self, scan: Any) -> bool:
+        if not self.has_room:
+            return False
+        self.sim.records.append(decode_scan(encode_scan(scan)))
+        return True
 
     def has_room_for(self, payload_bytes: int) -> bool:
         return True

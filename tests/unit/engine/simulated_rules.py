@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from ald.engine.replay import Recorded, replay_run
+from ald.errors import CorruptRecordError
 from ald.plant.words import encode
 from ald.plc.codec import encode_pdu
 from ald.plc.request import WriteCoil, WriteRegisters
@@ -226,6 +228,14 @@ class Rules:
         begun = {(e.run, e.ordinal) for e in sim.journal if isinstance(e, PulseOpening)}
         done = {(e.run, e.ordinal) for e in sim.journal if isinstance(e, PulseDone)}
         sim.require(begun == done, f"pulses without an end: {sorted(begun ^ done)}")
+        records = [Recorded(position=i, what=each) for i, each in enumerate(sim.records, 1)]
+        for uid in started:
+            try:
+                replayed = replay_run(records, uid)
+            except CorruptRecordError as error:
+                sim.require(False, f"run {uid} does not replay: {error}")
+            else:
+                sim.require(replayed.ended == ended[uid], f"run {uid} replays to another end")
         last = ended.get(sim.last_uid)
         outcome = last.outcome.value if last is not None else "none"
         sim.require(outcome == "Completed", f"the last run ended {outcome}")

@@ -28,7 +28,15 @@ from ald.gateway.driver.realtime import Jitter
 from ald.kit.lines import Level, Lines
 from ald.plant.model import Plant, digest
 from ald.plc.link import Link
-from ald.records.event import Event, MachineState, PulseOpening, StepStarted
+from ald.records.event import (
+    Event,
+    MachineState,
+    PulseOpening,
+    StepStarted,
+    decode_event,
+    encode_event,
+)
+from ald.records.scan import Scan
 from ald.standing import RealTime
 from ald.wire import (
     PROTOCOL,
@@ -78,6 +86,7 @@ class Simulation:
         self.rules = Rules(self)
         self.directory = directory
         self.journal: list[Event] = []
+        self.records: list[Event | Scan] = []
         self.requests: list[Any] = []
         self.widest_ns: Counter[str] = Counter()
         self.last_uid = ""
@@ -161,6 +170,7 @@ class Simulation:
     def record(self, event: Event) -> None:
         self.rules.record(event)
         self.journal.append(event)
+        self.records.append(decode_event(encode_event(event)))
         if self.is_calm or not isinstance(event, PulseOpening | StepStarted):
             return
         if isinstance(event, StepStarted):
@@ -348,11 +358,11 @@ def again(seed: int) -> str:
     return f"PYTHONPATH=operator:tests .venv/bin/python -m unit.engine.simulation {seed}"
 
 
-def play(seed: int) -> Simulation:
+def play(seed: int, life: Callable[[int, Path], Simulation] = Simulation) -> Simulation:
     """Live through one seed."""
     module = "ald.gateway.driver"
     with tempfile.TemporaryDirectory() as directory:
-        sim = Simulation(seed, Path(directory))
+        sim = life(seed, Path(directory))
 
         def connect(link: Link, _: object) -> FakeConnection:
             sim.connection = FakeConnection(sim, link)

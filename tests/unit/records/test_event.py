@@ -31,7 +31,7 @@ def test_an_event_read_back_is_the_event_written() -> None:
 
 def test_every_kind_of_event_has_a_tag_of_its_own() -> None:
     tags = [kind.__struct_config__.tag for kind in event.Event.__args__]
-    assert len(tags) == len(set(tags)) == 20
+    assert len(tags) == len(set(tags)) == 21
 
 
 def test_an_event_of_an_unknown_kind_is_refused() -> None:

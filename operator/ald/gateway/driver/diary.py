@@ -71,7 +71,8 @@ class Diary:
             self.unsafe = unsafe(now)
             self._remember(open_run(was) or self.found, ends_at=last_record + ended)
         elif present is not None and (_tells(effects) or _was_sent(was, now)):
-            self._remember(present, ends_at=0)
+            events = sum(isinstance(effect, Journal) for effect in effects)
+            self._remember(present, ends_at=0, since=last_record + events if events else 0)
         elif present is None and unsafe(now) != self.unsafe:
             self._unwritten = _ledger(now, present)
             self.unsafe = unsafe(now)
@@ -96,10 +97,15 @@ class Diary:
         """Leave everything to the next executor."""
         self._memory.close()
 
-    def _remember(self, run: OpenRun | None, ends_at: int) -> None:
+    def _remember(self, run: OpenRun | None, ends_at: int, since: int = 0) -> None:
         last = self._unwritten.last if ends_at and self._unwritten is not None else None
         remembered = Remembered(
-            run=run, begins_at=self._begins_at, ends_at=ends_at, unsafe=self.unsafe, last=last
+            run=run,
+            begins_at=self._begins_at,
+            ends_at=ends_at,
+            since=since,
+            unsafe=self.unsafe,
+            last=last,
         )
         self._memory.remember(remembered)
 

@@ -25,6 +25,7 @@ from ald.engine.inputs import (
 )
 from ald.engine.state import State
 from ald.engine.step import step
+from ald.engine.taken import Book, noted
 from ald.errors import InvalidInputError, RefusedError
 from ald.gateway.driver import alive, requests
 from ald.gateway.driver.commands import Commands, Glance
@@ -40,10 +41,7 @@ from ald.gateway.ring import ring_capacity
 from ald.kit.clock import Clock
 from ald.kit.lines import Lines
 from ald.plant.model import Plant, digest
-from ald.records.event import (
-    PulseOpening,
-    RunOutcome,
-)
+from ald.records.event import PulseOpening, RunOutcome
 from ald.wire import DriverReply, DriverRequest, ErrorReply
 
 LEAD_NS = 250_000
@@ -90,6 +88,7 @@ class Executor:
         self._state = State()
         self._station: Station | None = None
         self._is_over = False
+        self._book = Book()
         self._chores_ns = 0
         self._stop_reason = ""
 
@@ -209,20 +208,23 @@ class Executor:
             if not inputs:
                 return
             for given in inputs:
-                if isinstance(given, Scanned):
-                    self._parts.recorder.scan(given.scan)
+                is_recorded = isinstance(given, Scanned) and self._parts.recorder.scan(given.scan)
                 if station is self._station:
-                    self._give(given)
+                    self._give(given, is_scan_recorded=is_recorded)
 
-    def _give(self, given: Input) -> None:
+    def _give(self, given: Input, *, is_scan_recorded: bool = False) -> None:
         """Hand one input to the engine and carry out what it wants.
 
         Raises:
             RefusedError: the engine refuses a request, or the volume what has to be kept of it.
         """
-        now, effects = step(self._state, given)
+        was = self._state
+        now, effects = step(was, given)
+        book, effects = noted(
+            self._book, (was, given, now), effects, is_scan_recorded=is_scan_recorded
+        )
         self._keep(now, effects)
-        self._state = now
+        self._state, self._book = now, book
         parts = self._parts
         is_recorded = self._carry_out(effects)
         parts.diary.after(effects)
@@ -254,17 +256,23 @@ class Executor:
             raise requests.unwritable(error) from error
 
     def _carry_out(self, effects: tuple[Effect, ...]) -> bool:
-        """Do what the engine wants, in its order; False when a pulse found no room on record and was not begun."""
+        """Do what the engine wants: all of it on record at once, then the rest in its order.
+
+        False when a pulse found no room on record and was not begun.
+        """
+        events = [effect.event for effect in effects if isinstance(effect, Journal)]
+        is_recorded = not events or self._parts.recorder.events(events)
+        for event in events:
+            tell(self._parts.log, event)
+        if not is_recorded and any(isinstance(event, PulseOpening) for event in events):
+            return False
         for effect in effects:
             match effect:
+                case Journal():
+                    pass  # Done already.
                 case Write():
                     assert self._station is not None, "a write needs a plant"
                     self._station.write(effect, self._parts.clock.monotonic_ns())
-                case Journal(event=event):
-                    is_recorded = self._parts.recorder.event(event)
-                    tell(self._parts.log, event)
-                    if not is_recorded and isinstance(event, PulseOpening):
-                        return False
                 case CancelWrites(lane=lane):
                     if self._station is not None:
                         self._station.cancel(lane)

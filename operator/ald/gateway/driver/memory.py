@@ -8,8 +8,10 @@ A file on the memory volume with two slots, written in turns, each
         12     4  CRC-32 of generation and payload
         16     n  payload, MessagePack
 
-so that a kill in the middle of a write leaves the slot before it whole. Beginning and end of a run are tied to the ring: a
-run counts as on from the record that says so until the record that ends it, whichever instruction the kill hits.
+so that a kill in the middle of a write leaves the slot before it whole. What is remembered is tied to the ring: it is written
+before the records that tell of it are published, all at once, and counts from then on; until then the slot before it does. So
+a run is on from the record that says so until the record that ends it, and as far as the record says, whichever instruction
+the kill hits.
 """
 
 from __future__ import annotations
@@ -38,12 +40,13 @@ _ENCODER = msgspec.msgpack.Encoder()
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     """The run that is on. It began with ring record `begins_at` and is over with `ends_at`; 0: none of the two yet known.
 
-    unsafe: what is to be made safe once it is over. last: how the last run ended, until the ledger has it.
+    since: the ring record from which on this is so; 0: from now on. unsafe: what is to be made safe once it is over. last: how the last run ended, until the ledger has it.
     """
 
     run: OpenRun | None
     begins_at: int = 0
     ends_at: int = 0
+    since: int = 0
     unsafe: Unsafe | None = None
     last: LastRun | None = None
 
@@ -61,8 +64,10 @@ class RunMemory:
         found = [slot for slot in (self._slot(0), self._slot(1)) if slot is not None]
         self._generation = 0
         self._last: Remembered | None = None
+        self._before: Remembered | None = None
         if found:
             self._generation, self._last = max(found, key=lambda slot: slot[0])
+            self._before = min(found, key=lambda slot: slot[0])[1]
 
     @property
     def is_blank(self) -> bool:
@@ -82,6 +87,9 @@ class RunMemory:
     def open_run(self, last_record: int) -> OpenRun | None:
         """Return the run that was on when the ring's last record was `last_record`."""
         found = self._last
+        if found is not None and 0 < last_record < found.since and self._before is not None:
+            # Killed before its records were published: nothing of it was done.
+            found = self._before
         # A ring without any record is a new one, which says nothing about what the old one held.
         if found is None or found.run is None or 0 < last_record < found.begins_at:
             return None
@@ -96,7 +104,7 @@ class RunMemory:
             return
         assert len(payload) <= SLOT_BYTES - _HEADER.size, "names are bounded"
         self._generation += 1
-        self._last = remembered
+        self._before, self._last = self._last, remembered
         header = _HEADER.pack(self._generation, len(payload), _crc(self._generation, payload))
         start = (self._generation % 2) * SLOT_BYTES
         self._map[start : start + len(header) + len(payload)] = header + payload

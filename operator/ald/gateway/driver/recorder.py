@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ald.errors import RingFullError
+from ald.errors import RefusedError, RingFullError
 from ald.gateway.ring import EVENT, SCAN, RingWriter
 from ald.records.event import Event, encode_event
 from ald.records.scan import Scan, encode_scan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ald.kit.lines import Lines
 
 FULL_SHARE = 0.9
@@ -34,24 +36,27 @@ class Recorder:
         """Sequence of the last record in the ring."""
         return self._ring.sequence
 
-    def event(self, event: Event) -> bool:
-        """Put an event on record; False when there is no room even for that."""
+    def events(self, events: Sequence[Event]) -> bool:
+        """Put the events of one step on record, all or none; False when there is no room even for them."""
         try:
-            self._ring.append(EVENT, encode_event(event))
-        except RingFullError as error:
-            self._log.error("event_lost", kind=type(event).__name__, error=str(error))
+            self._ring.append_all(EVENT, [encode_event(event) for event in events])
+        except (RingFullError, RefusedError) as error:
+            kinds = [type(event).__name__ for event in events]
+            self._log.error("events_lost", kinds=kinds, error=str(error))
             return False
         return True
 
-    def scan(self, scan: Scan) -> None:
-        """Put a scan on record, unless the room is kept for events."""
-        if not self.has_room:
-            self.dropped_scans += 1
-            return
-        try:
-            self._ring.append(SCAN, encode_scan(scan))
-        except RingFullError:
-            self.dropped_scans += 1
+    def scan(self, scan: Scan) -> bool:
+        """Put a scan on record, unless the room is kept for events; False when it is not."""
+        if self.has_room:
+            try:
+                self._ring.append(SCAN, encode_scan(scan))
+            except RingFullError:
+                pass
+            else:
+                return True
+        self.dropped_scans += 1
+        return False
 
     def check_room(self, *, may_grow: bool) -> bool:
         """Look at how full the ring is; True when `has_room` changed.

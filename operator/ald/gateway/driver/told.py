@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ald.records.event import (
     Event,
+    InputsTaken,
     LinkChanged,
     PlantLoaded,
     RunEnded,
@@ -47,5 +48,7 @@ def tell(log: Lines, event: Event) -> None:
             log.info("plant_loaded", digest=found)
         case RunStarted(run=run, program_digest=found):
             log.info("run_started", run=run.uid, name=run.name, digest=found)
+        case InputsTaken():
+            pass  # For a replay: what it holds is nothing to read.
         case _:
             log.debug("record", what=event)

@@ -67,6 +67,7 @@ BODY_TIMEOUT_S = 10.0
 _OPERATOR = frozenset({"operator"})
 _STOPPERS = frozenset({"operator", "stop"})
 _LOGGER = frozenset({"logger"})
+_READERS = frozenset({"logger", "gateway"})
 _VIEWERS = frozenset({"operator", "monitor", "gateway"})
 _JSON = "application/json"
 _MSGPACK = "application/msgpack"
@@ -98,7 +99,7 @@ class Service:
             ("POST", "/v1/safe-state"): (self._post_safe_state, _OPERATOR),
             ("GET", "/v1/status"): (self._get_status, tls.ROLES | _VIEWERS),
             ("GET", "/v1/values"): (self._get_values, _VIEWERS),
-            ("GET", "/v1/feed"): (self._get_feed, _LOGGER),
+            ("GET", "/v1/feed"): (self._get_feed, _READERS),
             ("POST", "/v1/feed/committed"): (self._post_committed, _LOGGER),
         }
         roles = {key: allowed for key, (_, allowed) in routes.items()}

@@ -97,3 +97,15 @@ def test_a_pulse_in_each_of_eight_branches_of_the_deepest_recipe_finds_room(tmp_
     memory = RunMemory(tmp_path / "m")
     memory.remember(Remembered(run=longest))
     assert again(tmp_path / "m").open_run(7) == longest
+
+
+def test_what_was_never_put_on_record_did_not_happen(tmp_path):
+    earlier, later = a_run(100), a_run(310)
+    memory = RunMemory(tmp_path / "m")
+    memory.remember(Remembered(run=earlier, begins_at=5, since=7))
+    memory.remember(Remembered(run=later, begins_at=5, since=9))
+    assert again(tmp_path / "m").open_run(8) == earlier
+    assert again(tmp_path / "m").open_run(9) == later
+    # A ring that is new says nothing about what the old one held.
+    assert again(tmp_path / "m").open_run(0) == later
+    assert memory.open_run(8) == earlier

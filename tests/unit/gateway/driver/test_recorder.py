@@ -9,7 +9,7 @@ from ald.engine.inputs import Scanned
 from ald.gateway.driver.recorder import Recorder
 from ald.gateway.ring import CAPACITY_MIN, SCAN, RingReader, RingWriter
 from ald.kit.lines import Lines
-from ald.records.event import ClockStepped
+from ald.records.event import ClockStepped, SessionEnded
 from ald.records.scan import decode_scan
 from unit.engine.programs import MS, S
 from unit.engine.world import World
@@ -43,8 +43,8 @@ def fill(recorder):
 def test_what_is_recorded_comes_out_of_the_ring_in_order(tmp_path):
     recorder, _ = made(tmp_path)
     scan = a_scan()
-    recorder.scan(scan)
-    assert recorder.event(EVENT)
+    assert recorder.scan(scan)
+    assert recorder.events([EVENT])
     assert recorder.last_record == 2
     records = RingReader(tmp_path / "ring").read(10)
     assert records[0].kind == SCAN
@@ -56,8 +56,9 @@ def test_a_ring_that_fills_drops_scans_and_keeps_room_for_events(tmp_path):
     fill(recorder)
     dropped = recorder.dropped_scans
     recorder.scan(a_scan())
-    assert recorder.dropped_scans == dropped + 1
-    assert all(recorder.event(EVENT) for _ in range(1000))
+    assert not recorder.scan(a_scan())
+    assert recorder.dropped_scans == dropped + 2
+    assert all(recorder.events([EVENT]) for _ in range(1000))
 
 
 def test_room_is_back_only_when_the_reader_has_come_well_ahead(tmp_path):
@@ -75,16 +76,16 @@ def test_room_is_back_only_when_the_reader_has_come_well_ahead(tmp_path):
 
 def test_an_event_without_room_is_logged_and_told(tmp_path):
     recorder, log = made(tmp_path)
-    while recorder.event(EVENT):
+    while recorder.events([EVENT]):
         pass
-    assert "event_lost" in log.getvalue()
-    assert not recorder.event(EVENT)
+    assert "events_lost" in log.getvalue()
+    assert not recorder.events([EVENT])
 
 
 def test_the_ring_grows_only_when_it_may_and_is_empty(tmp_path):
     recorder, _ = made(tmp_path)
     recorder.grow(2 * CAPACITY_MIN)
-    recorder.event(EVENT)
+    recorder.events([EVENT])
     recorder.check_room(may_grow=True)
     assert (tmp_path / "ring").stat().st_size < 2 * CAPACITY_MIN
     reader = RingReader(tmp_path / "ring")
@@ -101,7 +102,7 @@ def test_a_volume_too_small_for_the_wanted_ring_leaves_the_old_one_at_work(tmp_p
     full = OSError(errno.ENOSPC, "No space left on device")
     with mock.patch.object(os, "posix_fallocate", side_effect=full):
         assert not recorder.check_room(may_grow=True)
-    assert recorder.event(EVENT)
+    assert recorder.events([EVENT])
     assert "ring_too_small" in log.getvalue()
 
 
@@ -109,3 +110,13 @@ def test_a_large_record_is_known_beforehand_not_to_fit(tmp_path):
     recorder, _ = made(tmp_path)
     assert recorder.has_room_for(CAPACITY_MIN // 2)
     assert not recorder.has_room_for(CAPACITY_MIN)
+
+
+def test_the_events_of_one_step_find_room_together_or_not_at_all(tmp_path):
+    recorder, _ = made(tmp_path)
+    large = SessionEnded(at_ns=1, wall_ns=2, session="s", reason="x" * (CAPACITY_MIN // 2))
+    assert not recorder.events([EVENT, large, large])
+    assert recorder.last_record == 0
+    assert recorder.events([EVENT, large])
+    assert not recorder.events([EVENT, large])
+    assert recorder.last_record == 2
