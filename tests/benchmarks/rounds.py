@@ -72,12 +72,14 @@ def run(
     ticks: Callable[[], steal.Ticks] = steal.read,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
-    """Measure until `options.rounds` rounds were quiet, or there were `ROUNDS_MAX`."""
+    """Measure until `options.rounds` rounds were quiet, or there were `ROUNDS_MAX`; a smoke run repeats none."""
     wanted = max(QUIET_MIN, options.rounds)
+    # A smoke run measures nothing, so that none of its rounds is worth another try.
+    most = ROUNDS_MAX if options.scale >= 1 else wanted
     quiet: list[Mapping[str, float]] = []
     shares: list[float] = []
     with benchmark.ready(options) as measure:
-        while len(quiet) < wanted and len(shares) < ROUNDS_MAX:
+        while len(quiet) < wanted and len(shares) < most:
             before = ticks()
             values = measure(len(shares))
             shares.append(steal.share(before, ticks()))

@@ -18,6 +18,7 @@ from ald.logger import settings as logger_settings
 from ald.logger.settings import database_settings
 from fixtures.chart import (
     CHARTS,
+    WRONG,
     Document,
     Rendered,
     defaults,
@@ -190,38 +191,6 @@ def test_the_simulator_takes_every_option_that_it_is_given(tmp_path):
     )
     assert "No such file" in done.stderr
     assert "usage" not in done.stderr
-
-
-WRONG = [
-    ("image.registry", "", "/image/registry"),
-    ("image.tag", 1, "/image/tag"),
-    ("image.pullPolicy", "Sometimes", "/image/pullPolicy"),
-    ("image.pullSecrets", [{"name": "a"}], "/image/pullSecrets/0"),
-    ("installation", "Fab 2", "/installation"),
-    ("watchNamespaces", "a", "/watchNamespaces"),
-    ("watchNamespaces", ["a", "a"], "/watchNamespaces"),
-    ("logLevel", "trace", "/logLevel"),
-    ("storageClass", True, "/storageClass"),
-    ("operator.resources", {"request": {}}, "/operator/resources"),
-    ("gateway.realTime", "On", "/gateway/realTime"),
-    ("gateway.storage.size", "5GB", "/gateway/storage/size"),
-    ("gateway.storage.accessMode", "ReadOnlyMany", "/gateway/storage/accessMode"),
-    ("gateway.resources.driver", {"limits": {"cpu": [1]}}, "/gateway/resources/driver/limits/cpu"),
-    ("gateway.resources.front", "large", "/gateway/resources/front"),
-    ("certificates.lifetime", "90d", "/certificates/lifetime"),
-    ("certificates.lifetime", "500ms", "/certificates/lifetime"),
-    ("logger.resources", {"limits": 1}, "/logger/resources/limits"),
-    ("database.existingSecret", {"name": "mine"}, "/database/existingSecret"),
-    ("database.embedded.enabled", "yes", "/database/embedded/enabled"),
-    ("database.embedded.image", "", "/database/embedded/image"),
-    ("database.embedded.runAsUser", 0, "/database/embedded/runAsUser"),
-    ("database.embedded.storage", 5, "/database/embedded/storage"),
-    ("database.embedded.resources", [], "/database/embedded/resources"),
-    ("simulator.enabled", 1, "/simulator/enabled"),
-    ("simulator.machine", {"kind": "Machine"}, "/simulator/machine"),
-    ("simulator.seed", -1, "/simulator/seed"),
-    ("simulator.resources", {"limits": {"memory": {}}}, "/simulator/resources/limits/memory"),
-]
 
 
 @pytest.mark.parametrize(("path", "value", "where"), WRONG, ids=[f"{w[0]}-{w[1]}" for w in WRONG])

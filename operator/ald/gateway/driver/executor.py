@@ -44,8 +44,8 @@ from ald.plant.model import Plant, digest
 from ald.records.event import PulseOpening, RunOutcome
 from ald.wire import DriverReply, DriverRequest, ErrorReply
 
-LEAD_NS = 250_000
-"""A valve edge is decided and put on record this much before its time, and leaves at its time: what is computed takes about as long."""
+LEAD_NS = 500_000
+"""A valve edge is decided and put on record this much before its time, and leaves at its time: what is computed takes less, on a busy host, too."""
 
 SPIN_NS = 300_000
 """Before that the loop sleeps up to here, and turns on the spot for the rest: a sleep ends late by up to this."""
