@@ -3,7 +3,11 @@
 What takes minutes or an hour in the field takes seconds here: nothing in the link counts longer than its cap of a second.
 """
 
+import contextlib
 import itertools
+import random
+import socket
+import threading
 import time
 from array import array
 
@@ -11,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from ald.errors import LinkTimeoutError
-from ald.plant.model import Table, signals
+from ald.plant.model import Table, digest, signals
 from ald.plc import codec
 from ald.plc.link import Lane
 from ald.plc.request import ReadRegisters, WriteRegisters
@@ -88,6 +92,72 @@ def test_a_slow_link_gives_fewer_scans_each_on_the_grid_and_no_wrong_value(
     assert check_grid(driver, scans) > 0, "scans were left out"
     assert driver.status().scan.missed > missed, "and that is told"
     assert driver.status().link.reconnects == 0
+
+
+class Narrow:
+    """A way to the PLC with little bandwidth and long delays, on which packets are lost.
+
+    Loss is what TCP makes of it: nothing arrives for the time of a retransmission, and then all of it, in order.
+    """
+
+    BYTES_A_SECOND = 500
+    DELAY_S = 0.05
+    LOSS = 0.1
+    RETRANSMISSION_S = 0.3
+    PIECE_BYTES = 16
+
+    def __init__(self, port):
+        self._target = ("127.0.0.1", port)
+        self._random = random.Random(5)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open = [self._listener]
+        self.port = self._listener.getsockname()[1]
+        self.lost = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self):
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(self._target)
+                self._open += [near, far]
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=ends, daemon=True).start()
+
+    def _carry(self, source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(self.PIECE_BYTES):
+                is_lost = self._random.random() < self.LOSS
+                self.lost += is_lost
+                time.sleep(
+                    self.DELAY_S + len(data) / self.BYTES_A_SECOND + is_lost * self.RETRANSMISSION_S
+                )
+                target.sendall(data)
+            target.close()
+
+
+@pytest.mark.requirement("FI-NL-05")
+def test_on_a_narrow_link_with_loss_scans_leave_out_places_of_the_grid_and_say_so(
+    simulator, driver
+):
+    way = Narrow(simulator.port)
+    link = replace(driver.plant.link, port=way.port)
+    driver.plant = replace(driver.plant, link=link, generation=2)
+    assert driver.load(driver.plant).error is None
+    before, missed = len(driver.drain().scans), driver.status().scan.missed
+    eventually(lambda: len(driver.drain().scans) >= before + 4 and way.lost > 0, within_s=60)
+    scans = [scan for scan in driver.scans[before:] if scan.plant_digest == digest(driver.plant)]
+    check_values(driver, scans)
+    assert check_grid(driver, scans) > 0, "scans were left out"
+    assert driver.status().scan.missed > missed, "and that is told"
+    assert driver.status().link.reconnects == 0
+    way.close()
 
 
 @pytest.mark.requirement("FI-RD-01")
