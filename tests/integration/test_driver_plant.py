@@ -121,7 +121,7 @@ def test_many_parameters_are_loaded_and_read_in_time_although_each_request_takes
         began_ns = time.monotonic_ns()
         assert driver.load(changed).error is None
         loaded_ns = time.monotonic_ns()
-        eventually(lambda before=before: len(driver.drain().scans) > before, within_s=10)
+        driver.has_scanned(before + 1, within_s=10)
         scan = driver.scans[before]
         assert scan.plant_digest == digest(changed)
         assert set(scan.qualities) == {Quality.GOOD}

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ class Writer:
 def work(driver, askers, *, each, a_second):
     """Let every asker ask `each` times, together `a_second` times a second or as fast as this computer can."""
     due = [asker for _ in range(each) for asker in random.Random(1).sample(askers, len(askers))]
-    open_ = {}
+    open_: dict[int, Reader | Writer] = {}
     began = time.monotonic()
     deadline = began + len(due) / a_second + PATIENCE_S
     asked = 0
@@ -136,7 +137,7 @@ def is_served(driver: Loop) -> bool:
         return False
     token = driver.ask(ReadRegisters(Table.HOLDING, PLACE, 2), Lane.SAFE)
     driver.until(lambda: token in driver.done, within_s=PATIENCE_S)
-    return driver.done.pop(token).ok
+    return bool(driver.done.pop(token).ok)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,12 @@ def test_ten_restarts_at_once_end_in_a_connection_that_serves(simulator):
 
 @pytest.mark.requirement("PLC-CS-04")
 def test_twenty_restarts_with_failures_end_in_a_connection_that_serves(simulator):
-    kinds = [{"refuse": True}, {"hang_up": True}, {"freeze": True}, {"spoil": "garbage"}]
+    kinds: list[dict[str, Any]] = [
+        {"refuse": True},
+        {"hang_up": True},
+        {"freeze": True},
+        {"spoil": "garbage"},
+    ]
     calm = {"refuse": False, "hang_up": False, "freeze": False, "spoil": ""}
     with loop(simulator.port, timeout_s=0.2, window=2) as driver:
         driver.up()
