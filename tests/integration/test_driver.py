@@ -116,6 +116,33 @@ def test_a_run_opens_at_the_plc_what_its_record_says(bench):
     assert status.state is MachineState.IDLE
 
 
+@pytest.mark.parametrize("function", [5, 16])
+def test_writes_that_the_plc_calls_failed_but_has_done_are_read_back_and_the_run_goes_on(
+    bench, function
+):
+    driver, simulator, plant = bench
+    simulator.faults(spoil="failed", spoil_function=function)
+    before = len(simulator.writes())
+    assert driver.run(order_of(plant, looped(3, *CYCLE), 14)).error is None
+    (ended,) = driver.wait_for(RunEnded)
+    assert ended.outcome is RunOutcome.COMPLETED, ended.message
+    assert driver.status().link.exceptions > 0
+    assert {pulse.outcome for pulse in driver.of(PulseDone)} == {WriteOutcome.CONFIRMED}
+    coils = [w for w in simulator.writes()[before:] if w["table"] == "coil"]
+    assert [w["values"][0] for w in coils] == [1, 0] * 6, "no edge was sent twice"
+
+
+def test_a_valve_that_cannot_be_read_back_ends_the_run_in_the_safe_state(bench):
+    driver, simulator, plant = bench
+    assert driver.run(order_of(plant, looped(100, *LONG), 402)).error is None
+    eventually(lambda: bool(simulator.state()["open_valves"]), within_s=10)
+    simulator.faults(reject_function=1, reject_code=2, spoil="failed", spoil_function=5)
+    (ended,) = driver.wait_for(RunEnded)
+    assert ended.outcome is RunOutcome.VALVE_UNKNOWN, ended.message
+    assert driver.status().link.connected
+    eventually(lambda: simulator.state()["open_valves"] == [], within_s=5)
+
+
 @pytest.mark.serial
 def test_widths_at_the_plc_are_those_on_record(bench):
     driver, simulator, plant = bench

@@ -14,6 +14,8 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
+from ald.errors import LinkHeldBackError
+
 FAILURES_MAX = 3
 """Failures in a row after which it opens."""
 
@@ -38,6 +40,13 @@ class Breaker(msgspec.Struct, frozen=True, kw_only=True):
     def holds_back(self, now_ns: int) -> bool:
         """Tell whether a request is refused now."""
         return self.until_ns is not None and now_ns < self.until_ns
+
+    def refusal(self, host: str) -> LinkHeldBackError:
+        """Return why a request is not sent."""
+        return LinkHeldBackError(
+            f"{host} failed {self.failures} times in a row at scans, read-backs or commands; they are held back for up to a"
+            " second at a time until it answers one"
+        )
 
     def failed(self, now_ns: int) -> Breaker:
         """Return it after one more failure."""

@@ -26,7 +26,6 @@ from ald.errors import (
     LinkDesyncError,
     LinkDownError,
     LinkError,
-    LinkHeldBackError,
     LinkTimeoutError,
     ModbusExceptionError,
 )
@@ -72,6 +71,9 @@ class Link:
         self._leaving: deque[Pending] = deque()
         self._transaction = 0
         self._breaker = breaker.CLOSED
+        # Whether nothing has failed lately: asked for each request.
+        self._is_free = True
+        self._pause_ns = settings.pause_request_ns
         self._quiet_until_ns = 0
         self._next_edge_ns: int | None = None
         self._reader = codec.FrameReader()
@@ -122,8 +124,8 @@ class Link:
         pending = Pending(lane, request, token, now_ns)
         if self._state is not State.UP:
             self._fail(pending, LinkDownError(self.message), unknown=False)
-        elif lane.is_patient and self._breaker.holds_back(now_ns):
-            self._fail(pending, LinkHeldBackError(self._held_back()), unknown=False)
+        elif not self._is_free and pending.is_patient and self._breaker.holds_back(now_ns):
+            self._fail(pending, self._breaker.refusal(self.settings.host), unknown=False)
         elif len(self._lanes[lane]) >= QUEUE_MAX:
             full = LinkError(
                 f"{QUEUE_MAX} requests already wait in lane {lane.name}; ask less often"
@@ -247,7 +249,7 @@ class Link:
         self._counts.lost(error, was_connecting=self._state is State.CONNECTING)
         self._attempt += 1
         if self._is_patient_in_flight:
-            self._breaker = self._breaker.failed(now_ns)
+            self._breaker, self._is_free = self._breaker.failed(now_ns), False
         delay_s = backoff.delay_s(
             self._attempt,
             base_s=RECONNECT_BASE_S,
@@ -267,12 +269,6 @@ class Link:
         settings = self.settings
         wait_s = settings.timeout_ns / 1e9
         return f"{settings.host} port {settings.port} did not {what} within {wait_s:g} s"
-
-    def _held_back(self) -> str:
-        return (
-            f"{self.settings.host} failed {self._breaker.failures} times in a row at scans, read-backs or commands;"
-            " they are held back for up to a second at a time until it answers one"
-        )
 
     def _next_up_ns(self, now_ns: int) -> int | None:
         """Return when something is due on a connection that is up: a request, the end of a pause, or a time-out."""
@@ -296,20 +292,19 @@ class Link:
 
     def _may_leave(self, first: Pending, now_ns: int) -> bool:
         """Tell whether neither the breaker nor a valve edge speaks against a request."""
-        if not first.lane.is_patient:
-            return True
-        if not self._breaker.is_closed and self._is_patient_in_flight:
+        is_tested = not self._is_free and first.is_patient and not self._breaker.is_closed
+        if is_tested and self._is_patient_in_flight:
             return False
         return first.lane is not Lane.SCAN or self._fits(first, now_ns)
 
     def _pause(self, now_ns: int) -> None:
         """Let nothing more leave until the device has had its pause. Without one, stamps a little ahead of the loop's matter not."""
-        if self.settings.pause_request_ns:
-            self._quiet_until_ns = now_ns + self.settings.pause_request_ns
+        if self._pause_ns:
+            self._quiet_until_ns = now_ns + self._pause_ns
 
     @property
     def _is_patient_in_flight(self) -> bool:
-        return any(pending.lane.is_patient for pending in self._in_flight.values())
+        return any(pending.is_patient for pending in self._in_flight.values())
 
     def _fits(self, scan: Pending, now_ns: int) -> bool:
         """Tell whether a scan request should be over, with the guard, before the next valve edge."""
@@ -348,10 +343,8 @@ class Link:
             self._counts.failed(pending.lane, refused)
         del self._in_flight[frame.transaction]
         self._pause(now_ns)
-        if pending.lane.is_patient:
-            is_failing = error is not None and error.code in breaker.FAILING
-            before = self._breaker
-            self._breaker = before.failed(now_ns) if is_failing else before.answered()
+        if pending.is_patient and (error is not None or not self._is_free):
+            self._judge(error, now_ns)
         # Only an answer proves that the PLC serves us; one that accepts and closes at once keeps backing off.
         self._attempt = 0
         self._times.add(pending.key, now_ns - pending.sent_ns)
@@ -367,6 +360,13 @@ class Link:
                 unknown=uncertain and is_write(pending.request),
             )
         )
+
+    def _judge(self, error: ModbusExceptionError | None, now_ns: int) -> None:
+        """Let the breaker know of an answer: an exception may say that the PLC is not able to serve."""
+        is_failing = error is not None and error.code in breaker.FAILING
+        before = self._breaker
+        self._breaker = before.failed(now_ns) if is_failing else before.answered()
+        self._is_free = self._breaker == breaker.CLOSED
 
     def _give_up(self, state: State, error: LinkError) -> None:
         self._state = state

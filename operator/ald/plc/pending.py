@@ -19,10 +19,9 @@ class Lane(enum.IntEnum):
     READBACK = 4
     SCAN = 5
 
-    @property
-    def is_patient(self) -> bool:
-        """True for what the breaker may hold back."""
-        return self >= Lane.COMMAND
+
+PATIENT = frozenset({Lane.COMMAND, Lane.READBACK, Lane.SCAN})
+"""Lanes that the breaker may hold back."""
 
 
 class Pending:
@@ -35,6 +34,7 @@ class Pending:
     __slots__ = (
         "begin",
         "end",
+        "is_patient",
         "lane",
         "request",
         "sent_ns",
@@ -45,6 +45,7 @@ class Pending:
 
     def __init__(self, lane: Lane, request: Request, token: int, submitted_ns: int) -> None:
         self.lane = lane
+        self.is_patient = lane in PATIENT
         self.request = request
         self.token = token
         self.submitted_ns = submitted_ns

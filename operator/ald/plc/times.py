@@ -48,6 +48,16 @@ class TimesSummary(msgspec.Struct, frozen=True, kw_only=True):
     worst_ns: int
 
 
+class _Histogram:
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS_NS) + 1)
+        self.sum_ns = 0
+
+    def add(self, round_trip_ns: int) -> None:
+        self.counts[bisect.bisect_left(BOUNDS_NS, round_trip_ns)] += 1
+        self.sum_ns += round_trip_ns
+
+
 class Times:
     """The last `WINDOW` round trips, kept both in order of time and sorted."""
 
@@ -56,6 +66,7 @@ class Times:
         self._sorted: list[int] = []
         self._count = 0
         self._worst_ns = 0
+        self.histogram = _Histogram()
 
     def add(self, round_trip_ns: int) -> None:
         """Take in one more; O(log n) and one move of at most 8 kB."""
@@ -87,16 +98,6 @@ class Times:
         )
 
 
-class _Histogram:
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS_NS) + 1)
-        self.sum_ns = 0
-
-    def add(self, round_trip_ns: int) -> None:
-        self.counts[bisect.bisect_left(BOUNDS_NS, round_trip_ns)] += 1
-        self.sum_ns += round_trip_ns
-
-
 class TimesByKind:
     """Round trips of each block that is read, and of each kind of write."""
 
@@ -106,13 +107,14 @@ class TimesByKind:
 
     def add(self, kind: str, round_trip_ns: int) -> None:
         """Take in one more of a kind."""
-        self._histogram(kind).add(round_trip_ns)
         times = self._kinds.get(kind)
         if times is None:
             if len(self._kinds) >= KINDS_MAX:
                 del self._kinds[next(iter(self._kinds))]
             times = self._kinds[kind] = Times()
+            times.histogram = self._histogram(kind)
         times.add(round_trip_ns)
+        times.histogram.add(round_trip_ns)
 
     def longest_ns(self, read: str) -> int | None:
         """Return what 999 of the last 1,000 reads of a block did not exceed; None before any read.

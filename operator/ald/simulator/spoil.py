@@ -7,6 +7,8 @@ from random import Random
 
 import msgspec
 
+from ald.simulator.protocol import DEVICE_FAILURE
+
 _HEADER = struct.Struct(">HHHB")
 _WORD = struct.Struct(">H")
 _OVERSIZED_BYTES = 300
@@ -28,6 +30,8 @@ class Spoil(enum.Enum):
     """Another unit answers."""
     FUNCTION = "function"
     """It answers another function."""
+    FAILED = "failed"
+    """Exception 4, although the request was served."""
     STALL = "stall"
     """Half of it, then silence for good."""
     LOSE = "lose"
@@ -71,5 +75,6 @@ _BYTES: dict[Spoil, Callable[[bytes], bytes]] = {
     Spoil.OVERSIZED: lambda f: _framed(f, f[_HEADER.size :].ljust(_OVERSIZED_BYTES, b"\0")),
     Spoil.TRANSACTION: lambda f: _WORD.pack((_WORD.unpack_from(f)[0] + 1) & 0xFFFF) + f[2:],
     Spoil.UNIT: lambda f: f[:6] + bytes([f[6] ^ 1]) + f[7:],
+    Spoil.FAILED: lambda f: _framed(f, bytes([f[7] | 0x80, DEVICE_FAILURE])),
     Spoil.FUNCTION: lambda f: f[:7] + bytes([f[7] ^ 8]) + f[8:],
 }

@@ -18,6 +18,7 @@ FRAME = bytes.fromhex("0007 0000 0005 01 03 02 1234")
         (Spoil.TRANSACTION, Spoiled(bytes.fromhex("0008 0000 0005 01 03 02 1234"))),
         (Spoil.UNIT, Spoiled(bytes.fromhex("0007 0000 0005 00 03 02 1234"))),
         (Spoil.FUNCTION, Spoiled(bytes.fromhex("0007 0000 0005 01 0b 02 1234"))),
+        (Spoil.FAILED, Spoiled(bytes.fromhex("0007 0000 0003 01 83 04"))),
         (Spoil.STALL, Spoiled(FRAME[:5], is_mute=True)),
         (Spoil.LOSE, Spoiled(b"")),
         (Spoil.CLOSE, Spoiled(b"", is_closed=True)),
