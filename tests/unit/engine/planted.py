@@ -27,9 +27,10 @@ from ald.engine import (
 )
 from ald.engine.effects import Journal, Write
 from ald.engine.turn import Turn
-from ald.gateway.driver import executor
+from ald.gateway.driver import executor, readback
 from ald.gateway.driver.station import Station
 from ald.plc.link import Link
+from ald.plc.unsettled import Finding
 from ald.records.event import PulseOpening, StepStarted, WriteOutcome
 from unit.engine.programs import MS
 from unit.engine.simulated_parts import BrokenError
@@ -148,12 +149,9 @@ def unawaited() -> Any:
     return mock.patch.object(executor.Executor, "_until")
 
 
-@planted("a closing of unknown outcome counts as done")
+@planted("a write that the PLC failed at counts as done whatever is read back")
 def assumed() -> Any:
-    def answered(original: Any, turn: Turn, phase: Any, answer: Any) -> Any:
-        return original(turn, phase, replace(answer, ok=answer.ok or answer.unknown))
-
-    return wrapped(pulse, "_closing_answered", answered)
+    return mock.patch.object(readback, "judge", return_value=Finding.CONFIRMED)
 
 
 @planted("an opening is not put on record")

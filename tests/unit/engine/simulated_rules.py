@@ -142,6 +142,8 @@ class Rules:
         is_said_shut = event.outcome is WriteOutcome.CONFIRMED
         is_strange = COILS[event.valve] in self.sim.plc.strange_ns
         self.sim.require(is_strange or not (is_open and is_said_shut), f"{event.valve} is not shut")
+        was_said = not is_said_shut or event.closed_ack_ns > 0
+        self.sim.require(was_said, f"nobody said that {event.valve} is shut")
         # One that was refused, or that the safe state ended, has no width to keep.
         is_whole = is_said_shut and event.opened_ack_ns > 0 and not self.is_safing
         self.sim.require(
