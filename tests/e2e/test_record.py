@@ -1,12 +1,13 @@
 """A run of 100 cycles from kubectl apply to rows in PostgreSQL, each count against an independent one."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from fixtures.system import EXAMPLES, Object, System, run_document
+from fixtures.system import EXAMPLES, NAMESPACE, ROOT, Object, System, run_document
 from fixtures.wait import eventually
 
 pytestmark = pytest.mark.e2e
@@ -100,6 +101,18 @@ def test_every_pulse_was_as_long_at_the_plc_as_the_recipe_says(
     record_property("width_error_p99_ms", errors[198])
     assert errors[100] < WIDTH_ERROR_P50_MS_MAX
     assert errors[-1] < WIDTH_ERROR_MS_MAX
+
+
+def test_the_run_replays_from_the_gateways_feed_to_its_end(recorded: Object) -> None:
+    done = subprocess.run(
+        [ROOT / ".venv/bin/ald", "run", "replay", RUN, "-n", NAMESPACE],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"run {recorded['uid']} replays to its end, Completed: ")
 
 
 def test_no_two_valves_were_ever_open_together(system: System) -> None:

@@ -251,17 +251,18 @@ def dry_run(resources: Resources, text: str) -> int:
 
 
 @pytest.fixture
-def granted(resources: Resources) -> Resources:
-    """Apply the accounts and roles of a release that watches the namespace of this test only."""
+def granted(resources: Resources) -> Iterator[Resources]:
+    """Apply the accounts and roles of a release that watches the namespace of this test only; some are of the whole cluster."""
     home = resources.namespace
     found = parsed(manifests({"watchNamespaces": [home]}, namespace=home))
     rights = [d for (kind, _), d in found.items() if "Role" in kind or kind == "ServiceAccount"]
-    code, said = resources.kubectl(
-        "apply", "-f", "-", document={"apiVersion": "v1", "kind": "List", "items": rights}
-    )
+    everything = {"apiVersion": "v1", "kind": "List", "items": rights}
+    code, said = resources.kubectl("apply", "-f", "-", document=everything)
     assert code == 0, said
     eventually(lambda: may(resources, "ald-operator", "list", "machines", home), within_s=10)
-    return resources
+    yield resources
+    code, said = resources.kubectl("delete", "-f", "-", document=everything)
+    assert code == 0, said
 
 
 def may(resources: Resources, account: str, verb: str, resource: str, namespace: str) -> bool:
