@@ -36,6 +36,7 @@ from benchmarks.figures import Figure, Over, quantile
 from benchmarks.rounds import Benchmark, Options, Round
 from fixtures.driver_process import Driver, plant_of
 from fixtures.simulator import Simulator
+from fixtures.wait import eventually
 
 MS = 1_000_000
 COIL = 8
@@ -154,7 +155,10 @@ class Bench:
             plant = plant_of(self.simulator.machine_file, self.simulator.port)
             error = driver.load(plant).error
             assert error is None, error
-            told = driver.reaches(MachineState.IDLE, within_s=START_S_MAX).real_time
+            driver.reaches(MachineState.IDLE, within_s=START_S_MAX)
+            # No run starts before the first scan.
+            eventually(lambda: driver.status().scan.sequence > 0, within_s=START_S_MAX)
+            told = driver.status().real_time
             self.simulator.reset_trace()
             stack.enter_context(_busy())
             total_ms = sum(count * (open_ms + PAUSE_MS) for open_ms, count in counts)
