@@ -8,15 +8,14 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from ald.api.parse import parse_machine, parse_recipe
-from ald.cli.convert import text_of
+from ald.api.parse import parse_recipe
+from ald.cli.documents import documents_in, plant_of
 from ald.cli.examples import examples
 from ald.cli.render import Output, show, show_json
 from ald.cli.render_check import Checked, checked_page
 from ald.errors import InvalidInputError, Violation
-from ald.plant.model import Identity, Plant, digest
+from ald.plant.model import Plant, digest
 from ald.program.compile.inputs import Value
-from ald.program.compile.machine import compile_machine
 from ald.program.compile.recipe import RecipeSource, compile_recipe
 from ald.program.model import Program
 from ald.program.proof_table import proof_table
@@ -43,7 +42,7 @@ def check(
 
     Needs no cluster and moves nothing. Exit code 1 where the operator would refuse it, with every broken rule and its path.
     """
-    plant = _plant(machine)
+    plant = plant_of(_document(machine, "Machine"))
     program = _program(recipe, plant, dict(_given(each) for each in inputs or []))
     found = Checked(
         recipe=program.recipe,
@@ -61,31 +60,21 @@ def check(
         show(*checked_page(found))
 
 
-def _plant(file: Path) -> Plant:
-    document = _document(file, "Machine")
-    name = str((document.get("metadata") or {}).get("name", ""))
-    identity = Identity(installation="none", namespace="none", name=name, uid="none")
-    return compile_machine(parse_machine(document).spec, identity, 0)
-
-
 def _program(file: Path, plant: Plant, inputs: dict[str, Value]) -> Program:
-    document = _document(file, "Recipe")
-    name = str((document.get("metadata") or {}).get("name", ""))
-    source = RecipeSource(name=name, uid="none", generation=0)
-    return compile_recipe(parse_recipe(document).spec, source, plant, digest(plant), inputs)
+    parsed = parse_recipe(_document(file, "Recipe"))
+    source = RecipeSource(name=parsed.metadata.name, uid="none", generation=0)
+    return compile_recipe(parsed.spec, source, plant, digest(plant), inputs)
 
 
 def _document(file: Path, kind: str) -> dict[str, Any]:
     """Return the one document of this kind in a file. Raises InvalidInputError, NotFoundError."""
-    try:
-        found = [d for d in yaml.safe_load_all(text_of(file)) if isinstance(d, dict)]
-    except yaml.YAMLError as error:
-        raise _wrong(str(file), "", f"this is no YAML: {error}", "correct it") from error
+    found = [document for document in documents_in(file) if isinstance(document, dict)]
     ours = [document for document in found if document.get("kind") == kind]
     if len(ours) != 1:
         kinds = ", ".join(str(document.get("kind")) for document in found) or "nothing"
-        rule = f"one {kind} is expected in the file"
-        raise _wrong(str(file), kinds, rule, f"name a file with one {kind}")
+        rule, hint = f"one {kind} is expected in the file", f"name a file with one {kind}"
+        wrong = Violation(path=str(file), value=kinds, rule=rule, hint=hint)
+        raise InvalidInputError([wrong])
     return ours[0]
 
 
@@ -98,7 +87,3 @@ def _given(text: str) -> tuple[str, Value]:
     except yaml.YAMLError:
         value = written
     return name, value if isinstance(value, bool | int | float | str) else written
-
-
-def _wrong(path: str, value: str, rule: str, hint: str) -> InvalidInputError:
-    return InvalidInputError([Violation(path=path, value=value, rule=rule, hint=hint)])

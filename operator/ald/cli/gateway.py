@@ -32,16 +32,13 @@ class Gateway:
     async def get(self, path: str, kind: type[_Answer]) -> _Answer:
         """Return what `path` says. Raises PeerError."""
         async with self._session.get(path, ssl=self._context) as response:
-            body = await response.read()
-            if response.content_type == _MSGPACK:
-                return _unpacked(body, kind)
-            return _decoded(response.status, body, kind)
+            return await _read(response, kind)
 
     async def post(self, path: str, order: msgspec.Struct, kind: type[_Answer]) -> _Answer:
         """Give an order and return the answer. Raises PeerError."""
         body = msgspec.json.encode(order)
         async with self._session.post(path, data=body, ssl=self._context) as response:
-            return _decoded(response.status, await response.read(), kind)
+            return await _read(response, kind)
 
 
 @contextlib.asynccontextmanager
@@ -70,16 +67,13 @@ async def gateway(
         raise PeerError(f"the gateway {expected} at {url} cannot be reached: {why}") from error
 
 
-def _unpacked(body: bytes, kind: type[_Answer]) -> _Answer:
+async def _read(response: aiohttp.ClientResponse, kind: type[_Answer]) -> _Answer:
+    """Return what a response holds, in whichever of the two forms it says. Raises PeerError."""
+    body = await response.read()
     try:
-        return msgspec.msgpack.decode(body, type=kind)
-    except msgspec.DecodeError as error:
-        raise PeerError(f"the gateway's answer cannot be read: {error}") from error
-
-
-def _decoded(status: int, body: bytes, kind: type[_Answer]) -> _Answer:
-    try:
-        if status >= 300:
+        if response.content_type == _MSGPACK:
+            return msgspec.msgpack.decode(body, type=kind)
+        if response.status >= 300:
             reply = msgspec.json.decode(body, type=ErrorReply)
             raise PeerError(f"the gateway refuses: {reply.message} ({reply.reason})")
         return msgspec.json.decode(body, type=kind)

@@ -7,10 +7,8 @@ from typing import Annotated
 
 import msgspec
 import typer
-import yaml
 
-from ald.api.parse import parse_machine
-from ald.cli.convert import text_of
+from ald.cli.documents import documents_in, plant_of
 from ald.cli.examples import examples
 from ald.cli.orders import Memory, of_memory, of_plant, verdicts
 from ald.cli.plc import Reader, connected, exception_code
@@ -19,11 +17,10 @@ from ald.cli.render_probe import Block, Probe, probe_page
 from ald.cli.survey import Survey, reads_of
 from ald.errors import InvalidInputError, LinkDownError, PeerError, Violation
 from ald.kit.clock import SystemClock
-from ald.plant.model import DataType, Identity, LinkSettings, Plant, Table
+from ald.plant.model import DataType, LinkSettings, Plant, Table
 from ald.plc import codec
 from ald.plc.plan import plan_reads
 from ald.plc.request import ADDRESSES, Read
-from ald.program.compile.machine import compile_machine
 from ald.units import parse_duration_ns
 
 SILENCES_MAX = 3
@@ -84,7 +81,7 @@ def probe(  # noqa: PLR0913, PLR0917 -- each parameter is one option
     right. Takes one of the PLC's connections while it runs. Exit code 1 where nothing answers.
     """
     clock = SystemClock()
-    plant = plant_of(machine) if machine else None
+    plant = _plant_in(machine) if machine else None
     link = plant.link if plant else LinkSettings(host=host)
     settings = msgspec.structs.replace(
         link,
@@ -105,21 +102,16 @@ def probe(  # noqa: PLR0913, PLR0917 -- each parameter is one option
         raise PeerError(f"nothing answers at {host} port {settings.port} unit {settings.unit}")
 
 
-def plant_of(path: Path) -> Plant:
+def _plant_in(path: Path) -> Plant:
     """Return the plant of a Machine's file.
 
     Raises:
         InvalidInputError, NotFoundError: it is no Machine, or not there.
     """
-    try:
-        document = yaml.safe_load(text_of(path))
-    except yaml.YAMLError as error:
-        raise _invalid(str(path), "", f"is no YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(document, dict):
+    found = documents_in(path)
+    if len(found) != 1 or not isinstance(found[0], dict):
         raise _invalid(str(path), "", "holds no Machine")
-    parsed = parse_machine(document)
-    identity = Identity(installation="", namespace="", name=parsed.metadata.name, uid="")
-    return compile_machine(parsed.spec, identity, 1)
+    return plant_of(found[0])
 
 
 def look(reader: Reader, what: Plant | Span, settings: LinkSettings, repeat: int) -> Probe:
