@@ -1,4 +1,4 @@
-"""How the driver stands to its plant and its host, as every status says: interlocks, readiness for a run, real-time priority."""
+"""How a gateway stands to its plant, its host and the history, as every status says: interlocks, readiness for a run, real-time priority."""
 
 import enum
 
@@ -43,3 +43,15 @@ class RealTimeStatus(msgspec.Struct, frozen=True, kw_only=True):
     state: RealTime
     message: str
     wake_p99_ns: int
+
+
+class HistoryStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How the reader of the feed, which writes the history, keeps up.
+
+    stalled: records wait, and for long now none was fetched; since_wall_ns: when the last one was, 0 where it never mattered.
+    lost: scans dropped before they were fetched.
+    """
+
+    stalled: bool
+    since_wall_ns: int = 0
+    lost: int = 0

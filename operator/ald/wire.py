@@ -29,7 +29,7 @@ import msgspec
 from ald.plant.model import Plant
 from ald.program.model import Program
 from ald.records.event import MachineState, PulseTiming, RunIdentity, RunOutcome
-from ald.standing import InterlockStatus, ReadinessStatus, RealTimeStatus
+from ald.standing import HistoryStatus, InterlockStatus, ReadinessStatus, RealTimeStatus
 
 PROTOCOL = 1
 """Version of everything in this module; a peer of another version is refused by name."""
@@ -248,6 +248,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     journal_message: str
     waiting_for: str
     driver: DriverStatus | None
+    history: HistoryStatus | None = None
 
 
 class SignalValue(msgspec.Struct, frozen=True, kw_only=True):

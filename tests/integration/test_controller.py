@@ -78,6 +78,7 @@ def test_an_applied_machine_gets_its_gateway_and_becomes_ready(operator):
         "Interlocked": "False",
         "RealTime": "Unknown",
         "ReadyForRun": "True",
+        "HistoryCurrent": "Unknown",
     }
     assert operator.gateway.roles == {"operator"}
     assert len(operator.gateway.pushes) == 1

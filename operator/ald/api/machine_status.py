@@ -19,6 +19,7 @@ MachineConditionType = Literal[
     "Interlocked",
     "RealTime",
     "ReadyForRun",
+    "HistoryCurrent",
 ]
 MachineReason = Literal[
     "Aborted",
@@ -27,6 +28,7 @@ MachineReason = Literal[
     "ConditionsNotMet",
     "Connected",
     "Disconnected",
+    "Fetched",
     "ForeignMaster",
     "GatewayStarting",
     "GatewayUnreachable",
@@ -46,6 +48,7 @@ MachineReason = Literal[
     "RecordingFailed",
     "Refused",
     "Replacing",
+    "Stalled",
     "Stopped",
     "Terminating",
     "UpToDate",
@@ -100,7 +103,7 @@ class MachineStatus(Model):
     last_scan: LastScan | None = Field(None, description="The newest reading of all parameters.")
     conditions: tuple[MachineCondition, ...] = Field(
         (),
-        max_length=8,
+        max_length=16,
         description="Facts about the machine; Ready sums them up.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )

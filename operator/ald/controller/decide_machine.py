@@ -7,6 +7,7 @@ import msgspec
 from ald.controller.apply import Document
 from ald.controller.conditions import Fact, bounded, conditions, listed, rfc3339
 from ald.controller.drain import PATIENCE_S, SILENT_PATIENCE_S
+from ald.controller.history import history_current, stalled
 from ald.controller.readiness import ready_for_run
 from ald.controller.real_time import real_time
 from ald.controller.views import BUSY, Situation
@@ -51,11 +52,12 @@ def decide_machine(situation: Situation, *, now: str) -> MachineDecision:
         _interlocked(situation),
         real_time(situation.reach.driver),
         ready_for_run(situation.reach.driver),
+        history_current(situation.reach.history),
     )
     status: Document = {
         "observedGeneration": generation(machine),
         "state": old.get("state", MachineState.STOPPED.value),
-        "message": bounded(facts[0].message),
+        "message": bounded(_summary(situation, facts[0])),
         "conditions": conditions(
             facts, old.get("conditions", []), now=now, generation=generation(machine)
         ),
@@ -98,6 +100,11 @@ def _from_driver(driver: DriverStatus) -> Document:
             "late": driver.scan.late,
         }
     return status
+
+
+def _summary(situation: Situation, ready: Fact) -> str:
+    """Return what the status board says: what the machine is up to, and whether that is being kept."""
+    return " ".join(filter(None, (ready.message, stalled(situation.reach.history))))
 
 
 def _ready(situation: Situation) -> Fact:

@@ -8,6 +8,7 @@ from ald.controller.apply import Document
 from ald.errors import Violation
 from ald.plant.model import Plant
 from ald.records.event import MachineState
+from ald.standing import HistoryStatus
 from ald.wire import DriverStatus, GatewayStatus, RunProgress
 
 
@@ -33,6 +34,11 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     def driver(self) -> DriverStatus | None:
         """What the driver says, or None when nothing is known of it now."""
         return self.status.driver if self.status else None
+
+    @property
+    def history(self) -> HistoryStatus | None:
+        """How the history keeps up, or None when nothing is known of it now."""
+        return self.status.history if self.status else None
 
     @property
     def progress(self) -> RunProgress | None:

@@ -10,7 +10,7 @@ from ald.controller.views import Reach
 from ald.errors import Violation
 from ald.plant.model import Mode
 from ald.records.event import MachineState
-from ald.standing import InterlockStatus
+from ald.standing import HistoryStatus, InterlockStatus
 from fixtures.played_gateway import driver_status, gateway_status
 from unit.controller import situations as s
 
@@ -22,6 +22,7 @@ TRIPPED = InterlockStatus(
     first_out="too-hot",
     message="interlock pressure is violated: gauge = 900 Pa; interlock too-hot is violated",
 )
+STALLED = HistoryStatus(stalled=True, since_wall_ns=1_700_000_000_000_000_000)
 OTHER_PLANT = {"plant_digest": "another"}
 
 
@@ -122,6 +123,20 @@ CASES = {
         s.situation(plant=plant(mode=Mode.OBSERVE)), "PLCWatchdog", "False", "Observing",
     ),
     "heartbeat unknown": (s.without_gateway(), "PLCWatchdog", "Unknown", "Pending"),
+    "history": (
+        gateway(s.idle(), history=HistoryStatus(stalled=False)), "HistoryCurrent", "True", "Fetched",
+    ),
+    "history stalled": (
+        gateway(s.idle(), history=STALLED), "HistoryCurrent", "False", "Stalled",
+    ),
+    "ready while the history stands still": (
+        gateway(s.idle(), history=STALLED), "Ready", "True", "Ready",
+    ),
+    "history of a driver that is away": (
+        gateway(None, history=STALLED), "HistoryCurrent", "False", "Stalled",
+    ),
+    "history unknown": (s.without_gateway(), "HistoryCurrent", "Unknown", "Pending"),
+    "history of a journal that is not open": (gateway(s.idle()), "HistoryCurrent", "Unknown", "Pending"),
 }  # fmt: skip
 
 
@@ -222,3 +237,17 @@ def test_a_tripped_interlock_says_which_was_first_and_with_which_values():
     assert "gauge = 900 Pa" in said
     assert "Tripped: pressure, too-hot; first was too-hot." in said
     assert status["message"] == said
+
+
+def test_the_board_says_since_when_the_history_stands_still():
+    status = decide_machine(gateway(s.idle(), history=STALLED), now=s.NOW).status
+    assert status["message"] == (
+        "Ready for a run. The history lacks everything since 2023-11-14T22:13:20Z."
+    )
+
+
+def test_scans_that_were_dropped_are_told_even_when_all_else_is_there():
+    told = HistoryStatus(stalled=False, lost=17)
+    status = decide_machine(gateway(s.idle(), history=told), now=s.NOW).status
+    found = find({"status": status}, "HistoryCurrent")
+    assert (found["status"], "17 older scans were dropped" in found["message"]) == ("True", True)

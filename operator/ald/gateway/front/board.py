@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import ald
+from ald.standing import HistoryStatus
 from ald.wire import PROTOCOL, DriverReply, DriverStatus, GatewayStatus, LinkFigures
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 STEP_INTERVAL_NS = 1_000_000_000
 """Steps alone raise the revision at most this often."""
+
+HISTORY_PATIENCE_NS = 60_000_000_000
+"""A reader that starts anew, or a database that does, takes less; without a record fetched for longer the history stands still."""
 
 
 def vital(status: DriverStatus | None) -> tuple[object, ...]:
@@ -55,6 +59,9 @@ class Board:
         self._waiting_for = ""
         self._journal: tuple[bool, str] = (False, "the journal is not open yet")
         self._marks: Marks | None = None
+        self._fetched_ns = clock.monotonic_ns()
+        self._fetched_wall_ns = 0
+        self._stalled = False
         self._step_seen: tuple[object, ...] = ()
         self._step_at_ns = 0
         self._closing = False
@@ -99,6 +106,11 @@ class Board:
             journal_message=self._journal[1],
             waiting_for=self._waiting_for,
             driver=self._driver,
+            history=HistoryStatus(
+                stalled=self._stalled, since_wall_ns=self._fetched_wall_ns, lost=marks.lost
+            )
+            if marks
+            else None,
         )
 
     def answered(self, reply: DriverReply) -> None:
@@ -116,6 +128,7 @@ class Board:
         changed = vital(before) != vital(status) or self._waiting_for != waiting_for
         self._waiting_for = waiting_for
         moved = step(status) != self._step_seen
+        changed |= self._look_at_history()
         if changed or (moved and now_ns - self._step_at_ns >= STEP_INTERVAL_NS):
             self._step_seen, self._step_at_ns = step(status), now_ns
             self._changed_now()
@@ -124,8 +137,10 @@ class Board:
         """Take in how storing goes; `marks` None keeps the last known ones."""
         told = (ok, message)
         moved = marks is not None and marks != self._marks
+        if marks is not None:
+            self._note_fetched(marks)
         self._marks = marks or self._marks
-        if told != self._journal:
+        if self._look_at_history() or told != self._journal:
             self._journal = told
             self._changed_now()
         elif moved:
@@ -147,6 +162,21 @@ class Board:
         self._closing = True
         self._wake()
 
+    def _note_fetched(self, marks: Marks) -> None:
+        """See whether the reader has fetched something, or had nothing to fetch until now."""
+        before = self._marks
+        if before is None or marks.committed != before.committed or not _waits(before):
+            self._fetched_ns = self._clock.monotonic_ns()
+            self._fetched_wall_ns = self._clock.wall_ns()
+
+    def _look_at_history(self) -> bool:
+        """Return whether the reader has fallen behind, or has come back, since the last look."""
+        waited_ns = self._clock.monotonic_ns() - self._fetched_ns
+        waits = self._marks is not None and _waits(self._marks)
+        stalled = waits and waited_ns >= HISTORY_PATIENCE_NS
+        was, self._stalled = self._stalled, stalled
+        return stalled != was
+
     async def _wait(self, fact: Callable[[], bool], wait_s: float) -> None:
         try:
             async with asyncio.timeout(wait_s):
@@ -162,3 +192,8 @@ class Board:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _waits(marks: Marks) -> bool:
+    """Return whether there are records that the reader has not fetched."""
+    return marks.committed < marks.latest

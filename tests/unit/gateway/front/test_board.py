@@ -3,7 +3,7 @@ import asyncio
 import msgspec
 import pytest
 
-from ald.gateway.front.board import STEP_INTERVAL_NS, Board
+from ald.gateway.front.board import HISTORY_PATIENCE_NS, STEP_INTERVAL_NS, Board
 from ald.gateway.front.feed import Marks
 from ald.records.event import MachineState, RunIdentity
 from ald.standing import InterlockStatus, ReadinessStatus
@@ -193,3 +193,47 @@ async def test_a_position_behind_the_end_of_the_feed_is_not_waited_for(board):
 
 async def test_a_revision_that_was_never_given_is_not_waited_for(board):
     await board.wait_for_revision(board.status.revision + 1000, 30)
+
+
+def marks(**changes):
+    return msgspec.structs.replace(MARKS, **changes)
+
+
+def journal(board, **changes):
+    board.set_journal(marks(**changes), ok=True, message="")
+
+
+def test_nothing_is_said_of_the_history_before_the_journal_is_open(board):
+    assert board.status.history is None
+
+
+def test_a_reader_that_fetches_nothing_for_a_minute_is_told_at_once(board, clock):
+    journal(board, latest=5, committed=3)
+    since = clock.wall_ns()
+    clock.now_ns += HISTORY_PATIENCE_NS - 1
+    journal(board, latest=9, committed=3)
+    revision = board.status.revision
+    assert not board.status.history.stalled
+    clock.now_ns += 1
+    board.set_driver(IDLE)
+    assert board.status.history.stalled
+    assert board.status.history.since_wall_ns == since
+    assert board.status.revision > revision, "whoever waits for a change hears of it"
+    revision = board.status.revision
+    journal(board, latest=9, committed=4)
+    assert not board.status.history.stalled
+    assert board.status.revision > revision
+
+
+def test_a_reader_that_has_everything_never_falls_behind(board, clock):
+    journal(board, latest=5, committed=5)
+    clock.now_ns += 10 * HISTORY_PATIENCE_NS
+    board.set_driver(IDLE)
+    assert not board.status.history.stalled
+    journal(board, latest=6, committed=5)
+    assert not board.status.history.stalled, "the record has only just been made"
+
+
+def test_dropped_scans_are_in_the_status(board):
+    journal(board, lost=17)
+    assert board.status.history.lost == 17
