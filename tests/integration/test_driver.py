@@ -386,15 +386,3 @@ def test_a_driver_of_another_user_in_the_same_group_can_go_on_with_its_files(ben
     }
     assert {"holder", "ring", "driver.sock"} <= set(modes)
     assert {name: oct(mode) for name, mode in modes.items() if mode & 0o667 != 0o660} == {}
-
-
-def test_the_probe_says_whether_the_loop_turns(bench):
-    driver, _, _ = bench
-    assert driver.probe() == 0
-    pid = driver.executor_pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        eventually(lambda: driver.probe() == 1, within_s=15)
-    finally:
-        os.kill(pid, signal.SIGCONT)
-    eventually(lambda: driver.probe() == 0, within_s=15)
