@@ -115,6 +115,13 @@ class ConfirmOrder(msgspec.Struct, frozen=True, kw_only=True):
     comment: str
 
 
+class Reached(msgspec.Struct, frozen=True, kw_only=True):
+    """The last step begun, of those that are not the cleanup, with (iteration, count) of each loop around it, outermost first."""
+
+    step: str = ""
+    iterations: tuple[tuple[int, int], ...] = ()
+
+
 class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
     """The run in progress, or the last one. `outcome` is None while it is active.
 
@@ -145,6 +152,7 @@ class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
     held_until_wall_ns: int = 0
     prompt_id: str = ""
     prompt_message: str = ""
+    reached: Reached = Reached()
 
 
 class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -86,6 +86,21 @@ def test_a_recipe_that_the_operator_would_refuse_is_refused_with_its_paths(ald, 
     assert ald(f"{CHECK} --input cycles").returncode == 2
 
 
+def test_a_recipe_is_checked_from_a_cycle_on(ald):
+    done = ald(f"{CHECK} --start-at deposit=38")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("openings: tma 63, water 63\n")
+    assert re.search(r"restore: deposit/purge-water +purge", done.stdout)
+    laminate = f"ald recipe check {ROOT}/examples/recipes/laminate.yaml --machine {EXAMPLES}/demo-reactor.yaml"
+    found = json.loads(ald(f"{laminate} --start-at pair/second=5/6 -o json").stdout)
+    assert found["openings"] == {"tma": 0, "water": 1, "spare": 2}
+    done = ald(f"{CHECK} --start-at deposit=101")
+    assert done.returncode == 1
+    assert "spec.startAt.cycle" in said(done)
+    for wrong in ("deposit", "deposit=", "deposit=x", "=3", "deposit=3//4"):
+        assert ald(f"{CHECK} --start-at {wrong}").returncode == 2
+
+
 def test_a_register_map_becomes_a_machine(ald):
     mapping = EXAMPLES / "reactor-1.mapping.yaml"
     done = ald(f"ald machine from-csv {EXAMPLES}/reactor-map.csv --mapping {mapping}")

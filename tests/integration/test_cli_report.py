@@ -28,7 +28,8 @@ def test_a_report_holds_every_pulse_trace_and_row(ald, recorded):
     found = report(ald, recorded, "--pulses")
     run = found["run"]
     assert (run["uid"], run["recipe"], run["outcome"]) == (RUN, "al2o3", "Completed")
-    assert found["loops"] == [{"name": "deposit", "count": 3, "begun": 3}]
+    assert found["loops"] == [{"name": "deposit", "count": 3, "begun": 3, "first": 1}]
+    assert found["reached"] == {"step": "deposit/tma", "iterations": [[3, 3]]}
     (step,) = found["steps"]
     assert (step["name"], step["kind"], step["count"], step["failed"]) == (
         *("deposit/tma", "valve"),
@@ -94,10 +95,26 @@ async def test_what_is_missing_cut_short_or_rejected_is_said(ald, database):
     lines = ald(f"ald run report {RUN} --summary --database {database}").stdout
     assert "Outcome   Aborted after 4.0 s, asked for by tester: enough" in lines
     assert "Cycles    2 of 3 begun" in lines
+    assert "startAt: {step: deposit, cycle: 3}" in lines
     assert "2 (1 of them cut short or not confirmed)" in lines
     assert "worst +0.050 ms: deposit/tma of 40.000 ms" in lines
     assert "1 record REJECTED, see dead_letters" in lines
     assert "4 positions MISSING in positions 2 to 18" in lines
+
+
+async def test_cycles_of_a_run_that_starts_at_one_are_numbered_as_the_recipe_does(ald, database):
+    feed = Feed("feed-1")
+    feed.load(PLANT)
+    recorded_run.begin(feed, instructions=recorded_run.begun_in_the_middle())
+    recorded_run.cycle(feed, 2, inner=(7,))
+    recorded_run.cycle(feed, 3, inner=(1,))
+    recorded_run.end(feed, RunOutcome.STOPPED, "enough", by="tester")
+    await recorded_run.write(database, feed)
+    lines = ald(f"ald run report {RUN} --summary --database {database}").stdout
+    assert lines.count("Cycles ") == 1
+    assert "Cycles    2 to 3 of 3 begun in deposit" in lines
+    assert "Go on     cycle 1 of 7 of deposit/inner was begun; a new run goes on behind it" in lines
+    assert "startAt: {step: deposit/inner, cycle: 2, outerCycles: [3]}" in lines
 
 
 async def test_a_run_in_progress_is_reported_as_far_as_it_is(ald, database):

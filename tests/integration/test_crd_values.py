@@ -159,6 +159,25 @@ BAD = [
     (RUN, "spec.inputs.cycles", {"a": 1}, "spec.inputs.cycles"),
     (RUN, "spec.dryRun", "yes", "spec.dryRun"),
     (RUN, "spec.action", "Restart", "spec.action"),
+    (RUN, "spec.startAt", {"step": "deposit"}, "spec.startAt.cycle: Required value"),
+    (RUN, "spec.startAt", {"cycle": 38}, "spec.startAt.step: Required value"),
+    (RUN, "spec.startAt", {"step": "Deposit 1", "cycle": 38}, "spec.startAt.step"),
+    (RUN, "spec.startAt", {"step": "a/b/c/d/e", "cycle": 38}, "spec.startAt.step"),
+    (RUN, "spec.startAt", {"step": "deposit", "cycle": 0}, "spec.startAt.cycle"),
+    (RUN, "spec.startAt", {"step": "deposit", "cycle": 1_000_001}, "spec.startAt.cycle"),
+    (RUN, "spec.startAt", {"step": "deposit", "cycle": "38"}, "spec.startAt.cycle"),
+    (
+        RUN,
+        "spec.startAt",
+        {"step": "a/b", "cycle": 1, "outerCycles": [0]},
+        "spec.startAt.outerCycles[0]",
+    ),
+    (
+        RUN,
+        "spec.startAt",
+        {"step": "a/b", "cycle": 1, "outerCycles": [1, 1, 1, 1]},
+        "spec.startAt.outerCycles",
+    ),
     (ACTION, "spec.verb", "Reset", "spec.verb"),
     (ACTION, "spec.machineRef", ..., "spec.machineRef: Required value"),
     (ACTION, "spec.comment", "x" * 301, "spec.comment"),
@@ -190,3 +209,19 @@ def test_an_unknown_field_is_refused_by_name(resources, path, where):
     assert code != 0
     assert "unknown field" in said
     assert where.rpartition(".")[2] in said
+
+
+@pytest.mark.parametrize("action", [{}, {"action": "Abort"}], ids=["alone", "with the action"])
+@pytest.mark.parametrize(
+    "start",
+    [None, {"cycle": 39}, {"step": "other"}, {"outerCycles": [1]}, {"outerCycles": None}],
+    ids=str,
+)
+def test_where_a_run_starts_cannot_be_changed(resources, start, action):
+    begun = {"step": "pair/first", "cycle": 38, "outerCycles": [3]}
+    assert resources.create(changed(RUN, "spec.startAt", begun))[0] == 0
+    code, said = resources.merge("run", "al2o3-demo-0001", {"spec": {"startAt": start} | action})
+    assert code != 0
+    assert "a run cannot be changed but for its action" in said
+    assert resources.merge("run", "al2o3-demo-0001", {"spec": {"action": "Abort"}})[0] == 0
+    assert resources.read("run", "al2o3-demo-0001")["spec"]["startAt"] == begun

@@ -9,10 +9,11 @@ import yaml
 from ald.api.parse import parse_machine, parse_recipe, parse_run
 from ald.errors import InvalidInputError
 from ald.plant.model import Identity, Plant, digest
+from ald.program.compile.begin import begin
 from ald.program.compile.inputs import Value
 from ald.program.compile.machine import compile_machine
 from ald.program.compile.recipe import RecipeSource, compile_recipe
-from ald.program.model import Program
+from ald.program.model import EndLoop, Program
 from ald.units import parse_duration_ns
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -37,10 +38,29 @@ def program(recipe: str, machine: str, inputs: dict[str, Value] | None = None) -
     return compile_recipe(spec, source, on, digest(on), inputs or {})
 
 
+def run_of(name: str) -> Program:
+    spec = parse_run(load(f"runs/{name}.yaml")).spec
+    found = program(spec.recipe_ref.name, spec.machine_ref.name, spec.inputs)
+    return begin(found, spec.start_at, plant(spec.machine_ref.name))
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_every_run_can_run_where_it_says(name):
-    spec = parse_run(load(f"runs/{name}.yaml")).spec
-    assert program(spec.recipe_ref.name, spec.machine_ref.name, spec.inputs).estimate.leaves > 0
+    assert run_of(name).estimate.leaves > 0
+
+
+def test_a_run_that_takes_up_another_does_what_is_left_of_it():
+    found = run_of("al2o3-restart")
+    assert found.estimate.openings["tma"] == run_of("al2o3").estimate.openings["tma"] - 37
+    first = [each.name for each in found.instructions if not isinstance(each, EndLoop)]
+    assert first[: first.index("deposit")] == [
+        "restore: carrier",
+        "restore: heater-on",
+        "restore: heat",
+        "restore: settle",
+        "restore: deposit/purge-water",
+    ]
+    assert run_of("laminate-restart").estimate.openings == {"tma": 0, "water": 1, "spare": 2}
 
 
 @pytest.mark.parametrize("machine", MACHINES)

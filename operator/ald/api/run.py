@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, Strict
 
-from ald.api.fields import InputName, Integer, Message, Model, Name, Scalar, Timestamp
+from ald.api.fields import (
+    COMPONENT_PATTERN,
+    InputName,
+    Integer,
+    Message,
+    Model,
+    Name,
+    Scalar,
+    Timestamp,
+)
 from ald.api.meta import Condition, Metadata, Reference
+from ald.api.recipe import LOOP_COUNT_MAX, LOOP_DEPTH_MAX
 
 PLAN_ROWS_MAX = 100
 """Rows of the step table of a dry run; the rest is counted in `omitted`."""
+
+LOOP_PATTERN = rf"^{COMPONENT_PATTERN}(/{COMPONENT_PATTERN}){{0,3}}$"
+Cycle = Annotated[int, Strict(), Field(ge=1, le=LOOP_COUNT_MAX)]
 
 Verb = Literal["Run", "Pause", "Stop", "Abort"]
 Phase = Literal["Pending", "Queued", "Running", "Held", "Succeeded", "Failed", "Aborted", "Stopped"]
@@ -47,6 +60,20 @@ RunReason = Literal[
 ]
 
 
+class StartAt(Model):
+    """Where a run begins that takes up one which ended early."""
+
+    step: Annotated[str, Field(pattern=LOOP_PATTERN, max_length=255)] = Field(
+        description="Name of a loop, with the names of the loops around it as status.step shows them: deposit, or pair/first."
+    )
+    cycle: Cycle = Field(description="Cycle of that loop to begin with, counted from 1.")
+    outer_cycles: tuple[Cycle, ...] = Field(
+        (),
+        max_length=LOOP_DEPTH_MAX - 1,
+        description="Cycles that the loops around it are in, outermost first, one for each; none for a loop in no other.",
+    )
+
+
 class RecipeRunSpec(Model):
     """What to run, where, and with what."""
 
@@ -64,6 +91,11 @@ class RecipeRunSpec(Model):
                     "message": "a run cannot be changed but for its action; make a new one",
                 },
                 {
+                    "rule": "has(self.startAt) == has(oldSelf.startAt)"
+                    " && (!has(self.startAt) || self.startAt == oldSelf.startAt)",
+                    "message": "a run cannot be changed but for its action; make a new one",
+                },
+                {
                     "rule": "self.action == oldSelf.action || self.action == 'Abort'"
                     " || (oldSelf.action in ['Run', 'Pause'] && self.action in ['Run', 'Pause', 'Stop'])",
                     "message": "a stopped or aborted run cannot go on; make a new one",
@@ -78,6 +110,11 @@ class RecipeRunSpec(Model):
         default_factory=dict,
         max_length=32,
         description="Values of the recipe's inputs: numbers, booleans, or durations such as 40ms.",
+    )
+    start_at: StartAt | None = Field(
+        None,
+        description="Cycle of a loop to begin with, instead of the first step: what the steps before it have set is restored,"
+        " and they are not done again. Without it the run begins at the beginning.",
     )
     dry_run: bool = Field(
         default=False,
@@ -146,9 +183,9 @@ class PlanRow(Model):
     """One row of the step table."""
 
     name: str = Field(max_length=400, description="Name of the step with its loops: deposit/tma.")
-    kind: Literal["set", "ramp", "waitFor", "purge", "wait", "valve", "prompt", "loop"] = Field(
-        description="Kind of the step."
-    )
+    kind: Literal[
+        "set", "ramp", "waitFor", "purge", "wait", "valve", "prompt", "loop", "together"
+    ] = Field(description="Kind of the step.")
     detail: str = Field("", max_length=400, description="What it does, resolved: tma 40ms.")
     repeats: Integer = Field(1, ge=0, description="How often it runs, loops multiplied out.")
 

@@ -19,6 +19,8 @@ from ald.program.compile.inputs import Value
 from ald.program.compile.recipe import RecipeSource, compile_recipe
 from ald.program.model import Program
 from ald.program.proof_table import proof_table
+from ald.program.start_at import start_at
+from ald.program.start_place import Start
 from ald.program.table import duration_text, step_table
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -28,6 +30,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
     epilog=examples(
         "ald recipe check examples/recipes/al2o3-demo.yaml --machine examples/machines/demo-reactor.yaml",
         "ald recipe check examples/recipes/al2o3-demo.yaml --machine examples/machines/demo-reactor.yaml --input cycles=500",
+        "ald recipe check examples/recipes/al2o3-demo.yaml --machine examples/machines/demo-reactor.yaml --start-at deposit=38",
     )
 )
 def check(
@@ -36,6 +39,12 @@ def check(
     inputs: Annotated[
         list[str] | None, typer.Option("--input", help="NAME=VALUE, as a run would give it.")
     ] = None,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--start-at", help="LOOP=CYCLE, as a run's startAt: deposit=38, or pair/first=3/8."
+        ),
+    ] = "",
     output: Annotated[Output, typer.Option("--output", "-o", help="How to print.")] = Output.TABLE,
 ) -> None:
     """Compile a recipe against a machine as the operator does: its steps, its duration, and what is proven of its valves.
@@ -44,6 +53,8 @@ def check(
     """
     plant = plant_of(_document(machine, "Machine"))
     program = _program(recipe, plant, dict(_given(each) for each in inputs or []))
+    if start:
+        program = start_at(program, _start(start), plant)
     found = Checked(
         recipe=program.recipe,
         machine=plant.identity.name,
@@ -76,6 +87,17 @@ def _document(file: Path, kind: str) -> dict[str, Any]:
         wrong = Violation(path=str(file), value=kinds, rule=rule, hint=hint)
         raise InvalidInputError([wrong])
     return ours[0]
+
+
+def _start(text: str) -> Start:
+    """Return the place that `pair/first=3/8` means: cycle 8 of that loop, in cycle 3 of the one around it."""
+    name, _, written = text.partition("=")
+    cycles = written.split("/")
+    if not (name and all(each.isdecimal() for each in cycles)):
+        wrong = f"write LOOP=CYCLE, deposit=38 or pair/first=3/8, not {text}"
+        raise typer.BadParameter(wrong, param_hint="--start-at")
+    *outer, cycle = (int(each) for each in cycles)
+    return Start(step=name, cycle=cycle, outer_cycles=tuple(outer))
 
 
 def _given(text: str) -> tuple[str, Value]:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 
 from ald.cli.render import columns, count, milliseconds, moment, number, span, sparkline
-from ald.store.report import Feed, Loop, Pulse, Report, Run, Stored, Widths
+from ald.program.go_on import go_on
+from ald.store.report import Feed, Pulse, Report, Run, Stored, Widths
+from ald.store.report_cycles import Loop
 
 _LABEL_WIDTH = 10
 
@@ -21,6 +23,7 @@ def summary_lines(report: Report) -> tuple[str, ...]:
         ("Recipe", _recipe(run)),
         ("Outcome", outcome(run)),
         *(("Cycles", cycles(loop)) for loop in report.loops),
+        *(("Go on", text) for text in rest(report)),
         ("Pulses", pulses(report.widths)),
         *(("Timing", text) for text in timing(run, report.widths)),
         ("Stored", stored(report.stored)),
@@ -59,7 +62,20 @@ def outcome(run: Run) -> str:
 
 def cycles(loop: Loop) -> str:
     """Return how far an outermost loop came."""
-    return f"{loop.begun:,} of {loop.count:,} begun in {loop.name}"
+    if loop.first == 1:
+        return f"{loop.begun:,} of {loop.count:,} begun in {loop.name}"
+    if not loop.begun:
+        return f"none of {loop.first:,} to {loop.count:,} begun in {loop.name}"
+    return f"{loop.first:,} to {loop.begun:,} of {loop.count:,} begun in {loop.name}"
+
+
+def rest(report: Report) -> tuple[str, ...]:
+    """Return where another run can take this one up, when it ended in a loop before its end."""
+    reached = report.reached
+    if report.run.outcome in (None, "Completed") or reached is None:
+        return ()
+    text = go_on(reached.step, reached.iterations)
+    return (text,) if text else ()
 
 
 def pulses(widths: Widths) -> str:

@@ -24,6 +24,7 @@ from ald.controller.world import generation, uid
 from ald.errors import InvalidInputError, Violation
 from ald.plant.model import Identity, Plant
 from ald.plant.model import digest as plant_digest
+from ald.program.compile.begin import begin
 from ald.program.compile.inputs import required_inputs, resolve_inputs
 from ald.program.compile.machine import compile_machine
 from ald.program.compile.recipe import RecipeSource, check_recipe, compile_recipe
@@ -107,6 +108,8 @@ def compile_program(recipe: Document, run: Document, plant: Plant) -> Compiled |
         program = compile_recipe(
             spec, _source(recipe), plant, plant_digest(plant), wanted.spec.inputs
         )
+        reason = "InvalidInput"
+        program = begin(program, wanted.spec.start_at, plant)
     except InvalidInputError as error:
         return Rejected(reason=reason, violations=error.violations)
     return Compiled(program=program, digest=program_digest(program))

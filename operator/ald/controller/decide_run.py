@@ -29,6 +29,7 @@ from ald.controller.world import (
 )
 from ald.errors import Violation
 from ald.plant.model import Mode
+from ald.program.go_on import go_on
 from ald.program.model import Program
 from ald.records.event import MachineState, RunOutcome
 from ald.wire import RunAction, RunProgress
@@ -154,7 +155,15 @@ def _mirror(facts: RunFacts, progress: RunProgress, now: str) -> RunDecision:
         return msgspec.structs.replace(report, tell=_untold(facts.run, progress))
     done = progress.outcome is RunOutcome.COMPLETED
     message = progress.message or ("Completed." if done else progress.outcome.value)
+    if not done:
+        message += _rest(progress)
     return _end(facts, now, progress.outcome.value, message, details, timing_met(progress))
+
+
+def _rest(progress: RunProgress) -> str:
+    """Return where a new run can take this one up, to be added to its message; nothing where it did not end in a loop."""
+    text = go_on(progress.reached.step, progress.reached.iterations)
+    return f"; {text}" if text else ""
 
 
 def _untold(run: Document, progress: RunProgress) -> RunAction | None:

@@ -19,8 +19,8 @@ def seek(
     boundary = program.cleanup if index < program.cleanup else last
     while index < boundary:
         match program.instructions[index]:
-            case Loop():
-                counters = (*counters, Counter(loop=index, iteration=1))
+            case Loop(first=first):
+                counters = (*counters, Counter(loop=index, iteration=first))
                 index += 1
             case EndLoop(begin=begin):
                 index, counters = _repeat(program, begin, index, counters)
@@ -60,7 +60,7 @@ def _repeat(
     """Return where the mark at `index` leads: back to its loop's body, or on."""
     inner = counters[-1]
     assert inner.loop == begin, "loops nest"
-    if inner.iteration < _loop(program, begin).count:
+    if inner.iteration < _loop(program, begin).final:
         return begin + 1, (*counters[:-1], Counter(loop=begin, iteration=inner.iteration + 1))
     return index + 1, counters[:-1]
 
@@ -92,9 +92,9 @@ def _nesting_fault(program: Program) -> str:
 
 def _mark_fault(instructions: Sequence[Instruction], index: int, instruction: Instruction) -> str:
     match instruction:
-        case Loop(count=count, end=end):
-            if count < 1:
-                return "a loop runs at least once"
+        case Loop(end=end):
+            if not 1 <= instruction.first <= instruction.final <= instruction.count:
+                return "a loop runs at least once, and no iteration that it does not have"
             if not index + 1 < end < len(instructions):
                 return "a loop holds at least one step and ends inside the program"
             closing = instructions[end]

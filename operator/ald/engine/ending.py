@@ -98,6 +98,7 @@ def end_run(turn: Turn, ending: Ending) -> None:
         timing=run.widths.timing,
         outcome=ending.outcome,
         message=ending.message,
+        reached=run.reached,
     )
     turn.change(run=None, ending=None, last_run=last)
 

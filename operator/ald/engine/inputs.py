@@ -6,7 +6,7 @@ from ald.engine.state import LastRun
 from ald.plant.model import Plant
 from ald.records.event import PulseTiming, RunIdentity, RunOutcome
 from ald.records.scan import Scan
-from ald.wire import RunAction, RunOrder
+from ald.wire import Reached, RunAction, RunOrder
 
 
 class OpenPulse(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +53,7 @@ class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     pulse: OpenPulse | None = None
     beside: tuple[OpenLeaf, ...] = ()
     valves: tuple[str, ...] = ()
+    reached: Reached = Reached()
 
 
 class Unsafe(msgspec.Struct, frozen=True, kw_only=True):

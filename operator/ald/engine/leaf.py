@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ald.engine import hold, prompting, pulse, purge, ramp, setpoint, waiting
+from ald.engine import counter, hold, prompting, pulse, purge, ramp, setpoint, waiting
 from ald.engine.inputs import Answered
 from ald.engine.state import (
     Prompting,
@@ -20,6 +20,7 @@ from ald.errors import SafetyError
 from ald.program.model import Leaf, Prompt, Pulse, Purge, Ramp, Set, Wait, WaitFor
 from ald.records.event import RunOutcome, StepEnded, StepStarted
 from ald.records.scan import Scan
+from ald.wire import Reached
 
 LATE_NS = 50_000_000
 """A leaf that begins later than this moves the schedule, instead of cutting the next steps short to catch up."""
@@ -43,6 +44,9 @@ def begin(turn: Turn, leaf: Leaf) -> Verdict | None:
     if late_ns > LATE_NS:
         turn.change_run(due_ns=turn.at_ns, slip_ns=run.slip_ns + late_ns)
     turn.change_run(begun=run.begun + 1, ordinal=run.begun + 1, leaf=leaf, phase=None)
+    if not run.in_cleanup:
+        around = counter.iterations(run.program, run.counters)
+        turn.change_run(reached=Reached(step=leaf.name, iterations=around))
     turn.journal(
         StepStarted(
             at_ns=turn.at_ns,

@@ -292,6 +292,7 @@ def _end_open_run(turn: Turn, found: OpenRun) -> None:
         timing=found.timing,
         outcome=RunOutcome.GATEWAY_RESTARTED,
         message=f"{RESTARTED}; the last step begun was number {found.ordinal}, {found.step}",
+        reached=found.reached,
     )
     turn.journal(
         RunEnded(

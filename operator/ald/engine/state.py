@@ -22,7 +22,7 @@ from ald.program.model import (
 )
 from ald.records.event import MachineState, PulseTiming, RunIdentity, RunOutcome, WriteOutcome
 from ald.records.scan import Scan
-from ald.wire import RunAction
+from ald.wire import Reached, RunAction
 
 UIDS_MAX = 256
 """Uids of started runs that a session remembers; the front's journal remembers all."""
@@ -215,6 +215,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     leaf under way. branches: what runs side by side while the present instruction is a `together`; the leaf is that then, and has no
     phase. broken: why those branches are to come to their end. due_ns: when the
     present leaf was due on the absolute schedule. slip_ns: how much later than the shortest course the schedule lies by now.
+    reached: the last leaf begun that is not one of the cleanup.
     failure: why the first step failed, empty while none did. doubt: what a scan found wrong while a valve was open; it fails the
     leaf once that is shut. hold: not None while the run is held. asked: what it is to do. stopped: a stop has left steps out.
     """
@@ -236,6 +237,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     widths: Widths
     slip_ns: int = 0
     leaf: Leaf | Together | None = None
+    reached: Reached = Reached()
     phase: Phase | None = None
     branches: tuple[Branch, ...] = ()
     broken: str = ""
@@ -297,6 +299,7 @@ class LastRun(msgspec.Struct, frozen=True, kw_only=True):
     timing: PulseTiming = PulseTiming()
     outcome: RunOutcome
     message: str
+    reached: Reached = Reached()
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,6 +65,7 @@ def _active(state: State, run: Run) -> RunProgress:
         held_until_wall_ns=_held_until_wall_ns(state, run),
         prompt_id=prompt.prompt_id if prompt is not None else "",
         prompt_message=prompt.leaf.message if prompt is not None else "",
+        reached=run.reached,
     )
 
 
@@ -96,4 +97,5 @@ def _ended(last: LastRun) -> RunProgress:
         held="",
         outcome=last.outcome,
         message=last.message,
+        reached=last.reached,
     )

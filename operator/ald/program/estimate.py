@@ -47,8 +47,8 @@ def estimate(instructions: Sequence[Instruction], plant: Plant) -> Estimate:
     beside = branch_leaves(instructions)
     for index, each in enumerate(instructions):
         if isinstance(each, Loop):
-            counts.append(each.count)
-            repeats *= each.count
+            counts.append(each.times)
+            repeats *= each.times
         elif isinstance(each, EndLoop):
             repeats //= counts.pop()
         else:

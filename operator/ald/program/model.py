@@ -94,14 +94,31 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True, tag="prompt"):
     timeout_ns: int
 
 
-class Loop(msgspec.Struct, frozen=True, kw_only=True, tag="loop"):
-    """Run what follows, up to the `EndLoop` at index `end`, `count` times; `depth` counts from 0."""
+class Loop(msgspec.Struct, frozen=True, kw_only=True, tag="loop", omit_defaults=True):
+    """Run what follows, up to the `EndLoop` at index `end`, from iteration `first` to `last`; `depth` counts from 0.
+
+    `count` is how often the recipe runs it. `first` and `last` (None: `count`) differ from 1 and `count` only where a run begins
+    in the middle (`ald.program.start_at`). A program that begins at its beginning does not say them, so that its digest is what
+    it was before they were known; a gateway that does not know them refuses one that does by its digest.
+    """
 
     path: str
     name: str
     count: int
     depth: int
     end: int
+    first: int = 1
+    last: int | None = None
+
+    @property
+    def final(self) -> int:
+        """The last iteration."""
+        return self.count if self.last is None else self.last
+
+    @property
+    def times(self) -> int:
+        """How often it runs."""
+        return self.final - self.first + 1
 
 
 class EndLoop(msgspec.Struct, frozen=True, kw_only=True, tag="endLoop"):

@@ -70,7 +70,7 @@ def step_table(program: Program, plant: Plant) -> tuple[Row, ...]:
             continue
         mark = CLEANUP_MARK if index >= program.cleanup else ""
         if isinstance(each, Loop):
-            kind, detail = "loop", f"{each.count} times"
+            kind, detail = "loop", _iterations(each)
             duration = duration_text(*spans[index])
         elif isinstance(each, Together):
             kind, detail = "together", _cut(", ".join(each.names), DETAIL_LENGTH_MAX)
@@ -82,8 +82,8 @@ def step_table(program: Program, plant: Plant) -> tuple[Row, ...]:
             Row(name=mark + each.name, kind=kind, detail=detail, count=repeats, duration=duration)
         )
         if isinstance(each, Loop):
-            counts.append(each.count)
-            repeats *= each.count
+            counts.append(each.times)
+            repeats *= each.times
     return tuple(rows)
 
 
@@ -119,11 +119,20 @@ def _loop_durations_ns(
             begin = open_loops.pop()
             loop = instructions[begin]
             assert isinstance(loop, Loop), "an EndLoop closes a Loop"
-            added = found[begin] = (low * loop.count, high * loop.count)
+            added = found[begin] = (low * loop.times, high * loop.times)
         else:
             added = duration_ns(instructions, index, known)
         sums[-1] = (sums[-1][0] + added[0], sums[-1][1] + added[1])
     return found
+
+
+def _iterations(loop: Loop) -> str:
+    """Return `100 times`, or which of them where the run does not begin with the first or does not get to the last."""
+    if loop.times == loop.count:
+        return f"{loop.count} times"
+    if loop.times == 1:
+        return f"cycle {loop.first} of {loop.count}"
+    return f"cycles {loop.first} to {loop.final} of {loop.count}"
 
 
 def _words(leaf: Leaf, known: Targets) -> tuple[str, str]:

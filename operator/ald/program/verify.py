@@ -71,6 +71,11 @@ def verify(instructions: Sequence[Instruction], cleanup: int, plant: Plant) -> P
     return Proof(violations=tuple(violations), separations=tuple(separations))
 
 
+def counts(purge: Purge, group: ExclusionGroup) -> bool:
+    """Tell whether a purge counts for a group, by its gas and its flow."""
+    return purge.gas in group.purge_gases and purge.flow >= group.minimum_flow
+
+
 class _Judge:
     """Joins spans of one group and notes what each seam shows."""
 
@@ -78,7 +83,6 @@ class _Judge:
         self._group = group
         self._unit = unit
         self._valves = frozenset(group.valves)
-        self._gases = frozenset(group.purge_gases)
         self._found: dict[str, tuple[int, Violation]] = {}
         self.separation = Separation(group=group.name, smallest_purge_ns=None, path="")
 
@@ -113,17 +117,14 @@ class _Judge:
         if isinstance(each, Pulse) and each.valve in self._valves:
             opening = _Opening(each.valve, each.path)
             return self._join(present, _Span(0, opening, opening))
-        if isinstance(each, Purge) and self._counts(each):
+        if isinstance(each, Purge) and counts(each, self._group):
             return self._join(present, _Span(each.duration_ns))
         return present
 
-    def _counts(self, purge: Purge) -> bool:
-        return purge.gas in self._gases and purge.flow >= self._group.minimum_flow
-
     def _repeat(self, body: _Span, loop: Loop) -> _Span:
         if body.first is None:
-            return _Span(body.head_ns * loop.count)
-        if loop.count > 1:
+            return _Span(body.head_ns * loop.times)
+        if loop.times > 1:
             self._join(body, body, f", in the next iteration of {loop.name}")
         return body
 

@@ -13,6 +13,8 @@ from psycopg.rows import class_row, dict_row
 
 from ald.errors import NotFoundError
 from ald.store.errors import translated
+from ald.store.report_cycles import Loop, loops, reached
+from ald.wire import Reached
 
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_S = 300
@@ -25,14 +27,6 @@ NAMES_SHOWN_MAX = 10
 """Runs named when the one asked for is not there."""
 
 Table = Literal["pulses", "samples", "steps"]
-
-
-class Loop(msgspec.Struct, frozen=True, kw_only=True):
-    """One outermost loop of the recipe: `begun` cycles of `count`."""
-
-    name: str
-    count: int
-    begun: int
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +136,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     widths: Widths
     traces: tuple[Trace, ...]
     stored: Stored
+    reached: Reached | None = None
     pulses: tuple[Pulse, ...] = ()
 
 
@@ -166,7 +161,8 @@ def read_report(url: str, wanted: Wanted, *, pulses: bool) -> Report:
         rows = _pulses(connection, run.uid)
         return Report(
             run=run,
-            loops=_loops(connection, run.uid),
+            loops=loops(connection, run.uid),
+            reached=reached(connection, run.uid),
             steps=_steps(connection, run.uid),
             widths=widths(rows),
             traces=_traces(connection, run.uid),
@@ -265,17 +261,6 @@ def _run(connection: psycopg.Connection, wanted: Wanted) -> Run:
     raise NotFoundError(
         f"no run named {wanted.name}{where} is on record; {names or 'there is none at all'}"
     )
-
-
-def _loops(connection: psycopg.Connection, uid: str) -> tuple[Loop, ...]:
-    cursor = connection.cursor(row_factory=class_row(Loop)).execute(
-        "SELECT i->>'name' AS name, (i->>'count')::bigint AS count, coalesce((SELECT max(s.iterations[1]) "
-        "FROM step_execution_history s WHERE s.process_id = p.id AND starts_with(s.step_path, (i->>'path') || '.')), 0) "
-        "AS begun FROM process_executions p, jsonb_array_elements(p.program->'instructions') WITH ORDINALITY AS each (i, n) "
-        "WHERE p.id = %s AND i->>'type' = 'loop' AND (i->>'depth')::int = 0 ORDER BY n",
-        [uid],
-    )
-    return tuple(cursor.fetchall())
 
 
 def _steps(connection: psycopg.Connection, uid: str) -> tuple[Step, ...]:

@@ -13,7 +13,9 @@ from ald.cli.render_report import (
     summary_lines,
     timing,
 )
-from ald.store.report import Feed, Loop, Pulse, Report, Run, Step, Stored, Trace, Widths, widths
+from ald.store.report import Feed, Pulse, Report, Run, Step, Stored, Trace, Widths, widths
+from ald.store.report_cycles import Loop
+from ald.wire import Reached
 from unit.cli.pages import printed
 
 BEGIN = datetime.datetime(2025, 1, 1, 12, tzinfo=datetime.UTC)
@@ -172,3 +174,35 @@ def test_a_page_adds_steps_pulses_and_traces():
 def test_a_page_leaves_out_what_there_is_none_of():
     bare = changed(REPORT, steps=(), pulses=(), traces=())
     assert len(printed(report_page(bare))) == len(summary_lines(bare)) + 1
+
+
+@pytest.mark.parametrize(
+    ("loop", "said"),
+    [
+        (Loop(name="deposit", count=100, begun=37), "37 of 100 begun in deposit"),
+        (Loop(name="deposit", count=100, first=38, begun=52), "38 to 52 of 100 begun in deposit"),
+        (Loop(name="deposit", count=100, first=38, begun=0), "none of 38 to 100 begun in deposit"),
+    ],
+)
+def test_cycles_are_numbered_as_the_recipe_does(loop, said):
+    assert cycles(loop) == said
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reached", "said"),
+    [
+        ("Aborted", Reached(step="deposit/tma", iterations=((37, 100),)), True),
+        ("Stopped", Reached(step="deposit/tma", iterations=((37, 100),)), True),
+        ("Completed", Reached(step="deposit/tma", iterations=((100, 100),)), False),
+        (None, Reached(step="deposit/tma", iterations=((37, 100),)), False),
+        ("Aborted", Reached(step="after", iterations=()), False),
+        ("Aborted", None, False),
+    ],
+)
+def test_a_run_that_ended_in_a_loop_says_where_another_goes_on(outcome, reached, said):
+    run = msgspec.structs.replace(RUN, outcome=outcome)
+    found = summary_lines(msgspec.structs.replace(REPORT, run=run, reached=reached))
+    assert (
+        any(line.startswith("Go on     cycle 37 of 100 of deposit was begun") for line in found)
+        == said
+    )

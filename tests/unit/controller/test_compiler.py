@@ -3,6 +3,7 @@ import pytest
 from ald.controller.compiler import Compiler, compile_plant, compile_program, judge
 from ald.controller.decide_run import Compiled, Rejected
 from ald.controller.names import Key
+from ald.program.model import digest as program_digest
 from unit.controller import situations as s
 
 
@@ -26,6 +27,26 @@ def test_an_invalid_machine_gives_every_violation():
         (s.edited(s.RUN, "spec.inputs", {"cycles": 0}), s.RECIPE, "InvalidInput"),
         (s.edited(s.RUN, "spec.inputs", {"nothing": 1}), s.RECIPE, "InvalidInput"),
         (s.edited(s.RUN, "spec.unknown", 1), s.RECIPE, "InvalidInput"),
+        (
+            s.edited(s.RUN, "spec.startAt", {"step": "deposit", "cycle": 0}),
+            s.RECIPE,
+            "InvalidInput",
+        ),
+        (
+            s.edited(s.RUN, "spec.startAt", {"step": "deposit", "cycle": 101}),
+            s.RECIPE,
+            "InvalidInput",
+        ),
+        (
+            s.edited(s.RUN, "spec.startAt", {"step": "carrier", "cycle": 1}),
+            s.RECIPE,
+            "InvalidInput",
+        ),
+        (
+            s.edited(s.RUN, "spec.startAt", {"step": "deposit", "cycle": 1, "outerCycles": [1]}),
+            s.RECIPE,
+            "InvalidInput",
+        ),
         (s.RUN, s.edited(s.RECIPE, "spec.steps", []), "InvalidRecipe"),
         (s.RUN, s.edited(s.RECIPE, "spec.steps.4.loop.steps.0.valve.valve", "x"), "InvalidRecipe"),
         (s.RUN, s.edited(s.RECIPE, "spec.description", "x" * 200_001), "InvalidRecipe"),
@@ -43,6 +64,26 @@ def test_a_program_carries_the_digest_of_the_plant_it_was_compiled_against():
     found = compile_program(s.RECIPE, s.RUN, s.PLANT.plant)
     assert isinstance(found, Compiled)
     assert found.program.plant_digest == s.PLANT.digest
+
+
+def test_a_run_that_starts_at_a_cycle_gets_the_program_from_there_on():
+    found = s.compiled(s.edited(s.RUN, "spec.startAt", {"step": "deposit", "cycle": 38}))
+    assert found.program.estimate.openings["tma"] == 63
+    assert found.digest == program_digest(found.program) != s.compiled().digest
+
+
+@pytest.mark.requirement("REC-01")
+def test_a_cycle_that_is_not_there_is_told_with_path_value_rule_and_what_to_do():
+    run = s.edited(s.RUN, "spec.startAt", {"step": "deposit", "cycle": 101})
+    assert s.PLANT.plant is not None
+    found = compile_program(s.RECIPE, run, s.PLANT.plant)
+    assert isinstance(found, Rejected)
+    assert [str(each) for each in found.violations] == [
+        (
+            "spec.startAt.cycle (is 101): loop deposit has the cycles 1 to 100 in this run; choose one of them, or correct the"
+            " inputs that say how many there are"
+        )
+    ]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from ald.errors import Violation
 from ald.plant.model import Mode
 from ald.records.event import MachineState, PulseTiming, RunOutcome
 from ald.standing import InterlockStatus
-from ald.wire import RunAction
+from ald.wire import Reached, RunAction
 from unit.controller import situations as s
 
 WRONG = Violation(path="spec.inputs.cycles", value="0", rule="too small", hint="take more")
@@ -212,6 +212,21 @@ def test_every_outcome_ends_the_run_with_its_word(outcome):
         RunOutcome.STOPPED: "Stopped",
     }
     assert decision.status["phase"] == phases.get(outcome, "Failed")
+
+
+@pytest.mark.parametrize("outcome", RunOutcome)
+def test_a_run_that_ended_early_in_a_loop_says_where_another_goes_on(outcome):
+    reached = Reached(step="pair/first/tma", iterations=((3, 10), (37, 50)))
+    changes = {"step": "rinse", "iterations": (), "reached": reached, "message": "so it was"}
+    said = message(decide(run=TAKEN, situation=active(outcome=outcome, **changes)))
+    where = "startAt: {step: pair/first, cycle: 38, outerCycles: [3]}"
+    assert said.startswith("so it was")
+    assert (where in said) == (outcome is not RunOutcome.COMPLETED)
+
+
+def test_a_run_that_ended_outside_all_loops_says_nothing_of_going_on():
+    ended = active(outcome=RunOutcome.ABORTED, message="so it was", reached=Reached(step="heat"))
+    assert message(decide(run=TAKEN, situation=ended)) == "so it was"
 
 
 def _condition(status, kind):

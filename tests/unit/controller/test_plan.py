@@ -3,9 +3,9 @@ from ald.controller.plan import plan
 from unit.controller import situations as s
 
 
-def table(recipe=s.RECIPE):
+def table(recipe=s.RECIPE, run=s.RUN):
     assert s.PLANT.plant is not None
-    found = plan(s.compiled(recipe=recipe).program, s.PLANT.plant)
+    found = plan(s.compiled(run, recipe).program, s.PLANT.plant)
     Plan.model_validate(found)
     return found
 
@@ -39,3 +39,27 @@ def test_what_was_proven_for_each_group_is_told():
     assert row["valves"] == ["tma", "water", "spare"]
     assert row["required"] == "250ms of N2 >= 15 sccm"
     assert (row["smallest"], row["before"]) == ("300ms", "deposit/water")
+
+
+def test_a_run_that_starts_at_a_cycle_shows_what_is_restored_and_what_is_left():
+    run = s.edited(s.RUN, "spec.startAt", {"step": "deposit", "cycle": 38})
+    found = table(run=run)
+    rows = {row["name"]: row for row in found["steps"]}
+    assert rows["deposit"]["detail"] == "cycles 38 to 100 of 100"
+    assert rows["deposit/tma"]["repeats"] == 63
+    assert [name for name in rows if name.startswith("restore: ")] == [
+        "restore: carrier",
+        "restore: setpoint",
+        "restore: heater-on",
+        "restore: deposit/purge-water",
+    ]
+    assert {each["valve"]: each["count"] for each in found["openings"]}["tma"] == 63
+
+
+def test_steps_side_by_side_are_shown():
+    branches = [
+        {"name": name, "steps": [{"name": "rest", "wait": {"duration": "1s"}}]} for name in "ab"
+    ]
+    both = {"name": "both", "together": {"branches": branches}}
+    found = table(s.edited(s.RECIPE, "spec.steps", [both, *s.RECIPE["spec"]["steps"]]))
+    assert found["steps"][0]["kind"] == "together"

@@ -48,6 +48,27 @@ def test_the_steps_end_where_the_cleanup_begins():
     assert leaf_at(program, len(program.instructions)) is None
 
 
+def begun(program, index, first, last=None):
+    """The program with one of its loops begun in its middle."""
+    made = list(program.instructions)
+    made[index] = replace(made[index], first=first, last=last)
+    return replace(program, instructions=tuple(made))
+
+
+def test_a_loop_runs_from_its_first_iteration_to_its_last_and_counts_as_the_recipe_does():
+    program = begun(begun(compiled(loop(5, loop(3, wait(1)))), 0, 2, 4), 1, 3)
+    assert fault(program) == ""
+    assert list(walk(program)) == [(2, (n, 3)) for n in (2, 3, 4)]
+    index, counters = seek(program, 0, ())
+    assert leaf_at(program, index) is not None
+    assert iterations(program, counters) == ((2, 5), (3, 3))
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, None), (6, None), (3, 2), (1, 6), (1, 0), (-1, 1)])
+def test_a_loop_with_iterations_that_it_does_not_have_cannot_run(first, last):
+    assert "a loop runs" in fault(begun(compiled(loop(5, wait(1))), 0, first, last))
+
+
 nested = st.recursive(
     st.just(wait(1)),
     lambda inner: st.tuples(st.integers(1, 3), st.lists(inner, min_size=1, max_size=3)).map(

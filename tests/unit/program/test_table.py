@@ -1,5 +1,7 @@
 import pytest
 
+from ald.program.start_at import start_at
+from ald.program.start_place import Start
 from ald.program.table import DETAIL_LENGTH_MAX, Row, duration_text, step_table
 from unit.program.reactors import CLEAR, MS, PLANT, SECOND, program_of, recipe
 
@@ -55,6 +57,26 @@ def test_a_loop_stands_before_its_steps_with_the_time_of_all_its_iterations():
         Row(name="outer/end", kind="purge", detail="N2 20 sccm for 1s", count=2, duration="1s"),
         Row(name="last", kind="purge", detail="N2 20 sccm for 1s", count=1, duration="1s"),
     )
+
+
+def test_a_program_begun_in_the_middle_says_which_cycles_and_marks_what_it_restores():
+    inner = {"name": "inner", "loop": {"count": 3, "steps": [CLEAR]}}
+    outer = {"name": "outer", "loop": {"count": 4, "steps": [inner]}}
+    flow = {"name": "flow", "set": {"gas": "N2", "value": 20}}
+    whole = program_of(recipe([flow, outer]))
+    start = Start(step="outer/inner", cycle=2, outer_cycles=(2,))
+    assert [
+        (row.name, row.detail, row.count, row.duration)
+        for row in step_table(start_at(whole, start, PLANT), PLANT)
+    ] == [
+        ("restore: flow", "N2 to 20 sccm", 1, "0s"),
+        ("outer", "cycle 2 of 4", 1, "2s"),
+        ("outer/inner", "cycles 2 to 3 of 3", 1, "2s"),
+        ("outer/inner/clear", "N2 20 sccm for 1s", 2, "1s"),
+        ("outer", "cycles 3 to 4 of 4", 1, "6s"),
+        ("outer/inner", "3 times", 2, "3s"),
+        ("outer/inner/clear", "N2 20 sccm for 1s", 6, "1s"),
+    ]
 
 
 def test_cleanup_steps_are_marked():

@@ -1,4 +1,5 @@
 import time
+from typing import Any
 
 import msgspec
 import pytest
@@ -30,7 +31,7 @@ def linear(steps, path="steps", begin=0, depth=0):
     """Return instructions of a tree of steps, as the compiler lays them out."""
     found: list[Instruction] = []
     for index, (kind, *rest) in enumerate(steps):
-        place = {"path": f"{path}[{index}]", "name": f"{kind}-{index}"}
+        place: dict[str, Any] = {"path": f"{path}[{index}]", "name": f"{kind}-{index}"}
         if kind == "pulse":
             found.append(Pulse(**place, valve=rest[0], open_ns=MS))
         elif kind == "purge":
