@@ -70,7 +70,7 @@ def proofs(tests: Path) -> dict[str, list[str]]:
 
 
 def marked(module: ast.Module) -> Iterator[tuple[str, str]]:
-    """Yield (id, test name) for marks on functions, on their classes and on the whole module."""
+    """Yield (id, test name) for marks on functions and their cases, on their classes and on the whole module."""
     yield from _in_body(module.body, prefix="", inherited=list(_module_marks(module)))
 
 
@@ -103,11 +103,13 @@ def _module_marks(module: ast.Module) -> Iterator[str]:
                 yield from _ids(value)
 
 
-def _ids(node: ast.expr) -> Iterator[str]:
-    if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.requirement":
-        for argument in node.args:
-            if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                yield argument.value
+def _ids(decorator: ast.expr) -> Iterator[str]:
+    """Yield the ids that a decorator names, itself or for one of the cases of a `parametrize`."""
+    for node in ast.walk(decorator):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.requirement":
+            for argument in node.args:
+                if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                    yield argument.value
 
 
 if __name__ == "__main__":

@@ -3,19 +3,15 @@
 import os
 import signal
 import time
-import uuid
 
 import pytest
 
-from ald.plant.model import digest
 from ald.program import model as program
-from ald.program.model import Estimate, Program
 from ald.records.event import (
     InputsTaken,
     MachineState,
     PulseDone,
     RunEnded,
-    RunIdentity,
     RunOutcome,
     RunStarted,
     SafeStateReached,
@@ -24,64 +20,15 @@ from ald.records.event import (
     StepStarted,
     WriteOutcome,
 )
-from ald.wire import PROTOCOL, ErrorReply, RunOrder
+from ald.wire import ErrorReply
 from fixtures.driver_process import plant_of
 from fixtures.simulator import machine
 from fixtures.wait import eventually
+from integration.driver_runs import CYCLE, LONG, MS, flow, idle, looped, order_of, purge, valve
 
 pytestmark = pytest.mark.integration
 
-MS = 1_000_000
 NOTHING = ErrorReply(reason="", message="")
-
-
-def valve(name, open_ms):
-    return program.Pulse(path="p", name=name, valve=name, open_ns=open_ms * MS)
-
-
-def purge(ms, flow=20.0):
-    return program.Purge(path="p", name="purge", gas="N2", flow=flow, duration_ns=ms * MS)
-
-
-def flow(value):
-    return program.Set(path="p", name="flow", gas="N2", value=value)
-
-
-def looped(count, *body):
-    """The flow, a purge, and `count` times the body."""
-    begin = 2
-    return (
-        flow(20.0),
-        purge(500),
-        program.Loop(path="p", name="loop", count=count, depth=0, end=begin + len(body) + 1),
-        *body,
-        program.EndLoop(begin=begin),
-    )
-
-
-CYCLE = (valve("tma", 40), purge(300), valve("water", 25), purge(300))
-LONG = (valve("tma", 400), purge(300), valve("water", 400), purge(300))
-
-
-def order_of(plant, instructions, leaves=0, uid=None):
-    made = Program(
-        recipe="r",
-        recipe_uid="x",
-        recipe_generation=1,
-        plant_digest=digest(plant),
-        inputs={},
-        instructions=instructions,
-        cleanup=len(instructions),
-        estimate=Estimate(leaves=leaves, minimum_ns=0, maximum_ns=0, openings={}),
-        separations=(),
-    )
-    return RunOrder(
-        protocol=PROTOCOL,
-        run=RunIdentity(namespace="lab", name="run", uid=uid or str(uuid.uuid4())),
-        recipe_source="{}",
-        program=made,
-        program_digest=program.digest(made),
-    )
 
 
 @pytest.fixture
@@ -93,11 +40,6 @@ def bench(simulator, start_driver):
     idle(driver)
     simulator.reset_trace()
     return driver, simulator, plant
-
-
-def idle(driver):
-    driver.reaches(MachineState.IDLE)
-    eventually(lambda: driver.status().watchdog and driver.status().scan.sequence > 0, within_s=10)
 
 
 def test_a_run_opens_at_the_plc_what_its_record_says(bench):

@@ -98,6 +98,7 @@ def test_of_a_thousand_parameters_a_missing_address_costs_one_and_is_named(
             1.0,
             marks=[pytest.mark.requirement("PLC-PS-02"), pytest.mark.requirement("PLC-PS-05")],
         ),
+        pytest.param(1000, 4.0, 2.0, marks=pytest.mark.requirement("PLC-PS-03")),
     ],
 )
 def test_many_parameters_are_loaded_and_read_in_time_although_each_request_takes_its_own(

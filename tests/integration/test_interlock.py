@@ -8,7 +8,7 @@ from ald.records.event import InterlockTripped, MachineState, RunEnded, RunOutco
 from fixtures.driver_process import plant_of
 from fixtures.simulator import machine
 from fixtures.wait import eventually
-from integration.test_driver import LONG, MS, idle, looped, order_of
+from integration.driver_runs import LONG, MS, idle, looped, order_of
 
 pytestmark = pytest.mark.integration
 

@@ -262,7 +262,6 @@ def test_closing_leaves_nothing_open(plc_of):
     assert driver.link.state is State.CLOSED
 
 
-@pytest.mark.requirement("INT-11")
 def test_the_simulator_takes_writes_and_gives_them_back(simulator):
     with loop(simulator.port) as driver:
         driver.up()

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.requirement("A-03")]
 async def test_one(): ...
 
 class TestGroup:
-    @pytest.mark.parametrize("x", [1])
+    @pytest.mark.parametrize("x", [1, pytest.param(2, marks=pytest.mark.requirement("A-05"))])
     @pytest.mark.requirement("A-01")
     def test_two(self, x): ...
 
@@ -34,12 +34,13 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_marks_on_functions_classes_and_modules_count(tree: Path):
+def test_marks_on_functions_cases_classes_and_modules_count(tree: Path):
     one, two = "unit/test_a.py::test_one", "unit/test_a.py::TestGroup::test_two"
     assert requirements_table.proofs(tree / "tests") == {
         "A-01": [one, two],
         "A-02": [one],
         "A-03": [one, two],
+        "A-05": [two],
     }
 
 
@@ -56,6 +57,6 @@ def test_a_stale_table_is_noticed(tree: Path, capsys: pytest.CaptureFixture[str]
     requirements_table.main(tree, [])
     assert requirements_table.main(tree, ["--check"]) == 0
     with (tree / "tests/requirements.yaml").open("a") as rows:
-        rows.write("A-05: it is new\n")
+        rows.write("A-06: it is new\n")
     assert requirements_table.main(tree, ["--check"]) == 1
-    assert "+| A-05 | it is new | — |" in capsys.readouterr().out
+    assert "+| A-06 | it is new | — |" in capsys.readouterr().out

@@ -1,0 +1,66 @@
+"""Runs for a driver without an operator: programs made by hand, and orders of them."""
+
+import uuid
+
+from ald.plant.model import digest
+from ald.program import model as program
+from ald.program.model import Estimate, Program
+from ald.records.event import MachineState, RunIdentity
+from ald.wire import PROTOCOL, RunOrder
+from fixtures.wait import eventually
+
+MS = 1_000_000
+
+
+def valve(name, open_ms):
+    return program.Pulse(path="p", name=name, valve=name, open_ns=open_ms * MS)
+
+
+def purge(ms, flow=20.0):
+    return program.Purge(path="p", name="purge", gas="N2", flow=flow, duration_ns=ms * MS)
+
+
+def flow(value):
+    return program.Set(path="p", name="flow", gas="N2", value=value)
+
+
+def looped(count, *body):
+    """The flow, a purge, and `count` times the body."""
+    begin = 2
+    return (
+        flow(20.0),
+        purge(500),
+        program.Loop(path="p", name="loop", count=count, depth=0, end=begin + len(body) + 1),
+        *body,
+        program.EndLoop(begin=begin),
+    )
+
+
+CYCLE = (valve("tma", 40), purge(300), valve("water", 25), purge(300))
+LONG = (valve("tma", 400), purge(300), valve("water", 400), purge(300))
+
+
+def order_of(plant, instructions, leaves=0, uid=None):
+    made = Program(
+        recipe="r",
+        recipe_uid="x",
+        recipe_generation=1,
+        plant_digest=digest(plant),
+        inputs={},
+        instructions=instructions,
+        cleanup=len(instructions),
+        estimate=Estimate(leaves=leaves, minimum_ns=0, maximum_ns=0, openings={}),
+        separations=(),
+    )
+    return RunOrder(
+        protocol=PROTOCOL,
+        run=RunIdentity(namespace="lab", name="run", uid=uid or str(uuid.uuid4())),
+        recipe_source="{}",
+        program=made,
+        program_digest=program.digest(made),
+    )
+
+
+def idle(driver):
+    driver.reaches(MachineState.IDLE)
+    eventually(lambda: driver.status().watchdog and driver.status().scan.sequence > 0, within_s=10)
