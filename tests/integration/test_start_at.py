@@ -16,7 +16,8 @@ from ald.records.event import PulseDone, RunEnded, RunIdentity, RunOutcome, Step
 from ald.wire import PROTOCOL, RunOrder
 from fixtures.simulator import VALVES
 from fixtures.wait import eventually
-from integration.test_driver import bench, idle
+from integration.driver_runs import idle
+from integration.test_driver import bench
 
 __all__ = ["bench"]
 

@@ -51,6 +51,9 @@ class Diary:
             self._unwritten = replace(self.ledger, open=None, unsafe=memory.unsafe)
         self.unsafe = self.ledger.unsafe if memory.is_blank else memory.unsafe
         self.is_doubtful = is_lost and memory.is_blank
+        if memory.is_blank and not is_lost:
+            # From here on memory decides: what the ledger says of a run to come may be of one that never began.
+            memory.remember(Remembered(run=self.found, unsafe=self.unsafe, last=self.ledger.last))
 
     def before(self, was: State, now: State, effects: tuple[Effect, ...], last_record: int) -> None:
         """Remember what the effects are about to make true; call it before they are carried out.

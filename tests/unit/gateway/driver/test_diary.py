@@ -3,14 +3,16 @@
 from ald.engine.effects import Journal
 from ald.engine.replay import replay
 from ald.engine.state import State
+from ald.engine.trace import open_run
 from ald.gateway.driver.diary import Diary
+from ald.gateway.driver.files import Ledger, write_ledger
 from ald.gateway.driver.memory import Remembered, RunMemory
 from ald.records.event import RunEnded, RunOutcome, RunStarted
 from unit.engine.programs import MS, UID, S, flow, purge, valve, wait
 from unit.engine.world import World
 
 
-def test_killed_between_any_two_records_a_run_is_open_exactly_when_it_began_and_has_not_ended(
+def test_killed_before_or_after_any_step_is_on_record_a_run_is_open_exactly_when_it_began_and_has_not_ended(
     tmp_path,
 ):
     world = World().ready().start(flow(20.0), purge(300), valve("tma", 40))
@@ -20,16 +22,16 @@ def test_killed_between_any_two_records_a_run_is_open_exactly_when_it_began_and_
     state, last_record, is_on = State(), 0, False
     for _, now, effects in replay(world.inputs):
         diary.before(state, now, effects, last_record)
-        for effect in effects:
-            if isinstance(effect, Journal):
-                found = Diary(RunMemory(memory_path), run_path, last_record).found
-                assert (found is not None) is is_on
-                last_record += 1
-                is_on = (is_on or isinstance(effect.event, RunStarted)) and not isinstance(
-                    effect.event, RunEnded
-                )
-                found = Diary(RunMemory(memory_path), run_path, last_record).found
-                assert (found is not None) is is_on
+        found = Diary(RunMemory(memory_path), run_path, last_record).found
+        assert (found is not None) is is_on
+        # The records of a step are published together.
+        events = [effect.event for effect in effects if isinstance(effect, Journal)]
+        last_record += len(events)
+        is_on = (is_on or any(isinstance(event, RunStarted) for event in events)) and not any(
+            isinstance(event, RunEnded) for event in events
+        )
+        found = Diary(RunMemory(memory_path), run_path, last_record).found
+        assert (found is not None) is is_on
         diary.after(effects)
         state = now
     assert not is_on
@@ -60,6 +62,25 @@ def test_a_new_pod_learns_from_the_volume_that_a_run_was_on(tmp_path):
     assert found.run.name == "run"
 
 
+def test_killed_between_ledger_and_memory_the_first_run_of_a_pod_never_began(tmp_path):
+    world = World().ready().start(flow(20.0), purge(300), valve("tma", 40))
+    Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0)
+    started = open_run(world.state)
+    write_ledger(tmp_path / "r", Ledger(open=started, uids=(UID,)))
+    next_one = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 10)
+    assert next_one.found is None
+    next_one.catch_up()
+    assert Diary(RunMemory(tmp_path / "n"), tmp_path / "r", 0).found is None
+
+
+def test_what_a_new_pod_found_is_found_again_by_the_next_executor(tmp_path):
+    world = World().ready().start(flow(20.0), purge(300), valve("tma", 40))
+    write_ledger(tmp_path / "r", Ledger(open=open_run(world.state), uids=(UID,)))
+    first = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0)
+    assert first.found is not None
+    assert Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 3).found == first.found
+
+
 def test_a_lost_ledger_leaves_doubt_only_where_memory_is_new(tmp_path):
     new = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0, is_lost=True)
     assert (new.found, new.is_doubtful) == (None, True)
@@ -82,7 +103,7 @@ def test_a_run_that_the_volume_does_not_take_is_not_begun_and_an_end_stays_due(t
         except OSError:
             refused += 1
             full.rmdir()
-            assert RunMemory(tmp_path / "m").is_blank, "nothing was remembered of it"
+            assert RunMemory(tmp_path / "m").open_run(1000) is None, "nothing was remembered of it"
             diary.before(state, now, effects, 10)
         diary.after(effects)
         state = now
@@ -92,7 +113,7 @@ def test_a_run_that_the_volume_does_not_take_is_not_begun_and_an_end_stays_due(t
     assert Diary(RunMemory(tmp_path / "n"), path, 0).found is not None
     full.rmdir()
     diary.catch_up()
-    assert Diary(RunMemory(tmp_path / "n"), path, 0).found is None
+    assert Diary(RunMemory(tmp_path / "o"), path, 0).found is None
 
 
 def test_the_opening_edge_that_left_is_remembered(tmp_path):
