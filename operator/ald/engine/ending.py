@@ -153,7 +153,7 @@ def overdue(turn: Turn) -> None:
         turn.move(
             Cause.LATCH,
             "SafeStateUnconfirmed",
-            "the PLC has not confirmed the safe state; look at the machine, then clear",
+            "the PLC has not confirmed the safe state",
         )
     if turn.state.stopping:
         stop(turn)
