@@ -22,6 +22,7 @@ pytest_plugins = [
     "fixtures.history",
     "fixtures.logger",
     "fixtures.driver_process",
+    "fixtures.disk",
     "fixtures.program",
 ]
 

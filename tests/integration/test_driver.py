@@ -17,6 +17,7 @@ from ald.records.event import (
     SafeStateReached,
     SessionEnded,
     SessionStarted,
+    StepEnded,
     StepStarted,
     WriteOutcome,
 )
@@ -229,9 +230,30 @@ def test_in_mode_observe_nothing_is_written_and_no_run_is_taken(start_simulator,
     assert not {int(f) for f in simulator.state()["requests"]} & {5, 6, 15, 16}
 
 
+def test_a_torn_file_of_runs_is_told_and_the_machine_is_made_wholly_safe(bench, start_driver):
+    driver, simulator, plant = bench
+    driver.run(order_of(plant, (flow(37.0),)))
+    driver.wait_for(RunEnded)
+    simulator.force(**{"valve.spare": 1})
+    os.kill(driver.supervisor_pid, signal.SIGKILL)
+    driver.stop()
+    for left in (driver.directory / "run").iterdir():
+        left.unlink()
+    runs = driver.directory / "state" / "runs.bin"
+    runs.write_bytes(runs.read_bytes()[:-7])
+    successor = start_driver()
+    (told,) = (line for line in successor.log if line["event"] == "ledger_corrupt")
+    assert told["error"].endswith("runs.bin is damaged; it is put aside as runs.damaged")
+    (session,) = successor.wait_for(SessionStarted)
+    assert "the record of runs is damaged: a run may have been on" in session.found
+    assert successor.wait_for(SafeStateReached)[-1].confirmed
+    assert simulator.state()["values"]["mfc-1.flow-set"] == pytest.approx(20.0)
+    eventually(lambda: not simulator.state()["open_valves"], within_s=5)
+
+
 def test_a_pod_lost_in_mid_run_ends_it_from_what_lies_on_the_volume(bench, start_driver):
     driver, simulator, plant = bench
-    driver.run(order_of(plant, looped(100, *LONG)))
+    driver.run(order_of(plant, looped(100, *LONG), 402))
     eventually(lambda: bool(simulator.state()["open_valves"]), within_s=10)
     # The memory volume goes with its pod; the other one stays.
     os.kill(driver.supervisor_pid, signal.SIGKILL)
@@ -241,6 +263,9 @@ def test_a_pod_lost_in_mid_run_ends_it_from_what_lies_on_the_volume(bench, start
     successor = start_driver()
     (ended,) = successor.wait_for(RunEnded)
     assert ended.outcome is RunOutcome.GATEWAY_RESTARTED
+    assert not ended.exact
+    assert "any of its 402 steps may have begun" in ended.message
+    assert successor.of(StepEnded) == []
     successor.reaches(MachineState.STOPPED)
     eventually(lambda: not simulator.state()["open_valves"], within_s=5)
 

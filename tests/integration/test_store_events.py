@@ -97,6 +97,36 @@ async def test_a_run_leaves_its_recipe_program_steps_and_outcome(history, databa
     ) == [(1, "tma")]
 
 
+async def test_of_a_run_that_lost_its_position_nothing_is_counted(history, database):
+    feed = Feed(FEED)
+    feed.load(PLANT)
+    feed.event(started())
+    lost = msgspec.structs.replace(ended(RunOutcome.GATEWAY_RESTARTED), exact=False)
+    feed.event(lost)
+    await store_all(history, feed.batch())
+    assert query(
+        database,
+        "SELECT outcome, leaves_done, pulses, worst_error_ns, p99_error_ns, end_time IS NOT NULL FROM process_executions",
+    ) == [("GatewayRestarted", None, None, None, None, True)]
+
+
+async def test_the_first_end_of_a_run_counts(history, database):
+    feed = Feed(FEED)
+    feed.load(PLANT)
+    feed.event(started())
+    feed.event(ended())
+    # Power was lost before the gateway had noted that the run was over.
+    feed.event(msgspec.structs.replace(ended(RunOutcome.GATEWAY_RESTARTED), exact=False))
+    await store_all(history, feed.batch())
+    assert query(database, "SELECT outcome, leaves_done, pulses FROM process_executions") == [
+        ("Completed", 3, 2)
+    ]
+    assert query(
+        database,
+        "SELECT body->>'outcome' FROM machine_events WHERE kind = 'run-ended' ORDER BY feed_position",
+    ) == [("Completed",), ("GatewayRestarted",)]
+
+
 async def test_every_pulse_is_one_row_with_its_times_and_one_that_never_ended_says_so(
     history, database
 ):

@@ -34,6 +34,7 @@ class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
 
     `valves` are those that any of its pulses opens, where `pulse` may be out of date. `latch`: it was being ended by what
     somebody has to clear. `leaf_ended` and `pulse` are of the one leaf under way; `beside` are those of the branches of a `together`.
+    `is_exact` False: memory is gone, and this is how the run began; how far it has come since then, nobody knows.
     """
 
     run: RunIdentity
@@ -54,6 +55,7 @@ class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     beside: tuple[OpenLeaf, ...] = ()
     valves: tuple[str, ...] = ()
     reached: Reached = Reached()
+    is_exact: bool = True
 
 
 class Unsafe(msgspec.Struct, frozen=True, kw_only=True):

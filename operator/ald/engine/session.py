@@ -33,8 +33,10 @@ from ald.records.event import (
     StepEnded,
     WriteOutcome,
 )
+from ald.wire import Reached
 
 RESTARTED = "the gateway restarted while the run was on; what it left is made safe"
+UNKNOWN_POSITION = "how far it had come is lost with the gateway's memory"
 LEFT_UNSAFE = "the gateway ended before the machine was safe or cleared"
 DOUBTFUL = "the record of runs is damaged: a run may have been on"
 
@@ -254,9 +256,10 @@ def _replace(turn: Turn, given: PlantGiven) -> None:
 def _found(given: Started) -> str:
     if given.open_run is not None:
         run = given.open_run
+        where = f"at step {run.step or 'none'} ({run.ordinal} of {run.leaves_total} begun)"
         return (
-            f"run {run.run.namespace}/{run.run.name} was on, at step {run.step or 'none'} "
-            f"({run.ordinal} of {run.leaves_total} begun); writing the whole safe state"
+            f"run {run.run.namespace}/{run.run.name} was on, "
+            f"{where if run.is_exact else UNKNOWN_POSITION}; writing the whole safe state"
         )
     if given.unsafe is not None:
         return f"{LEFT_UNSAFE}; the whole safe state is written where anything may be"
@@ -270,19 +273,22 @@ def _found(given: Started) -> str:
 
 
 def _end_open_run(turn: Turn, found: OpenRun) -> None:
-    """Put on record how far the run had come, exactly, and that it is over."""
+    """Put on record how far the run had come, exactly where that is known, and that it is over."""
     uid = found.run.uid
     main = OpenLeaf(ordinal=found.ordinal, pulse=found.pulse)
     open_leaves = (*(() if found.leaf_ended else (main,)), *found.beside)
+    if not found.is_exact:
+        # Its first step is long over, perhaps; nothing is said of any step.
+        open_leaves = ()
     for each in open_leaves:
         _end_open_leaf(turn, uid, each)
     pulses = found.pulses + sum(each.pulse is not None for each in open_leaves)
     last = LastRun(
         run=found.run,
         program_digest=found.program_digest,
-        step=found.step,
-        path=found.path,
-        iterations=found.iterations,
+        step=found.step if found.is_exact else "",
+        path=found.path if found.is_exact else "",
+        iterations=found.iterations if found.is_exact else (),
         leaves_done=found.leaves_done,
         leaves_total=found.leaves_total,
         started_wall_ns=found.started_wall_ns,
@@ -291,8 +297,8 @@ def _end_open_run(turn: Turn, found: OpenRun) -> None:
         worst_error_ns=found.worst_error_ns,
         timing=found.timing,
         outcome=RunOutcome.GATEWAY_RESTARTED,
-        message=f"{RESTARTED}; the last step begun was number {found.ordinal}, {found.step}",
-        reached=found.reached,
+        message=f"{RESTARTED}; {_position(found)}",
+        reached=found.reached if found.is_exact else Reached(),
     )
     turn.journal(
         RunEnded(
@@ -306,10 +312,17 @@ def _end_open_run(turn: Turn, found: OpenRun) -> None:
             pulses=last.pulses,
             worst_error_ns=last.worst_error_ns,
             timing=last.timing,
+            exact=found.is_exact,
         )
     )
     others = tuple(known for known in turn.state.started_uids if known != uid)
     turn.change(last_run=last, started_uids=(*others, uid)[-UIDS_MAX:])
+
+
+def _position(found: OpenRun) -> str:
+    if found.is_exact:
+        return f"the last step begun was number {found.ordinal}, {found.step}"
+    return f"{UNKNOWN_POSITION}: any of its {found.leaves_total} steps may have begun, also some that are not on record"
 
 
 def _end_open_leaf(turn: Turn, uid: str, found: OpenLeaf) -> None:

@@ -245,7 +245,11 @@ class PulseTiming(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunEnded(_Event, frozen=True, kw_only=True, tag="run-ended"):
-    """The run is over; exactly one for each RunStarted. `by` names who asked for an abort or a stop, empty otherwise."""
+    """The run is over; one for each RunStarted, and where power was lost right after it perhaps a second one: the first counts.
+
+    `by` names who asked for an abort or a stop, empty otherwise. `exact` False: power was lost, or the whole pod; the counts
+    are at least so many, and what the record has of the run may end before the run did.
+    """
 
     run: str
     outcome: RunOutcome
@@ -255,6 +259,7 @@ class RunEnded(_Event, frozen=True, kw_only=True, tag="run-ended"):
     pulses: int
     worst_error_ns: int
     timing: PulseTiming = PulseTiming()
+    exact: bool = True
 
 
 class LinkChanged(_Event, frozen=True, kw_only=True, tag="link-changed"):

@@ -179,22 +179,18 @@ def _(event: RunStarted, place: Place) -> Iterator[Statement]:
 
 @_facts.register
 def _(event: RunEnded, place: Place) -> Iterator[Statement]:
+    # Power lost right after the end has the next gateway end the run once more, by what it knows: the first end counts.
     yield Statement(
         sql="UPDATE process_executions SET status = %s, outcome = %s, end_time = %s, error_message = %s, ended_by = %s, "
         "leaves_done = %s, pulses = %s, worst_error_ns = %s, p50_error_ns = %s, p99_error_ns = %s, "
-        "worst_relative_error = %s WHERE id = %s",
+        "worst_relative_error = %s WHERE id = %s AND end_time IS NULL",
         parameters=(
             STATUS.get(event.outcome, "failed"),
             event.outcome.value,
             utc(event.wall_ns),
             event.message,
             event.by,
-            event.leaves_done,
-            event.pulses,
-            event.worst_error_ns,
-            event.timing.p50_error_ns,
-            event.timing.p99_error_ns,
-            event.timing.worst_relative_error,
+            *_counts(event),
             _uid(event.run),
         ),
     )
@@ -203,6 +199,14 @@ def _(event: RunEnded, place: Place) -> Iterator[Statement]:
         parameters=(place.machine_id, _uid(event.run)),
     )
     yield from _record(event, place)
+
+
+def _counts(event: RunEnded) -> tuple[float | None, ...]:
+    """Return what was counted of a run; nothing where it is not exact, because unknown is not none."""
+    timing = event.timing
+    counted = (event.leaves_done, event.pulses, event.worst_error_ns, timing.p50_error_ns)
+    all_ = (*counted, timing.p99_error_ns, timing.worst_relative_error)
+    return all_ if event.exact else (None,) * len(all_)
 
 
 @_facts.register

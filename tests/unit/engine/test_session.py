@@ -29,6 +29,7 @@ from ald.records.event import (
     WriteOutcome,
     Written,
 )
+from ald.wire import Reached
 from unit.engine.programs import MS, PLANT, UID, S, assign, loop, purge, valve, wait
 from unit.engine.world import World
 
@@ -99,6 +100,27 @@ def test_a_pulse_open_at_a_crash_is_on_record_as_of_unknown_end():
     (pulse,) = world.events(PulseDone)
     assert (pulse.valve, pulse.outcome) == ("tma", WriteOutcome.UNKNOWN)
     assert world.events(RunEnded)[0].pulses == 1
+
+
+def test_a_run_of_which_only_the_beginning_is_known_ends_without_claiming_a_position():
+    _, found = crashed(400)
+    world = World(open_run=replace(found, is_exact=False))
+    (ended,) = world.events(RunEnded)
+    assert ended.outcome is RunOutcome.GATEWAY_RESTARTED
+    assert not ended.exact
+    assert f"any of its {found.leaves_total} steps may have begun" in ended.message
+    assert "number" not in ended.message
+    # Its first step may have ended long ago, as the record says then.
+    assert (world.events(StepEnded), world.events(PulseDone)) == ([], [])
+    last = world.state.last_run
+    assert last is not None
+    assert (last.step, last.path, last.iterations) == ("", "", ())
+    assert last.reached == Reached(), "nobody is told where to go on"
+    assert "lost" in world.events(SessionStarted)[0].found
+    world.connect()
+    world.run_for(100 * MS)
+    assert world.events(SafeStateReached)[0].confirmed
+    assert world.value("mfc.setpoint") == 20.0, "the whole safe state"
 
 
 def test_after_a_crash_without_the_plc_the_machine_latches_until_cleared():

@@ -45,7 +45,7 @@ class Diary:
         self.ledger = read_ledger(ledger) or Ledger()
         if not memory.is_blank:
             self.ledger = replace(self.ledger, last=memory.last or self.ledger.last)
-        self.found = self.ledger.open if memory.is_blank else memory.open_run(last_record)
+        self.found = _as_begun(self.ledger) if memory.is_blank else memory.open_run(last_record)
         if self.ledger.open is not None and self.found is None:
             # It died between the end of a run and the ledger.
             self._unwritten = replace(self.ledger, open=None, unsafe=memory.unsafe)
@@ -111,6 +111,11 @@ class Diary:
             last=last,
         )
         self._memory.remember(remembered)
+
+
+def _as_begun(ledger: Ledger) -> OpenRun | None:
+    """Return the run that the volume alone remembers: how it began, and not how far it came."""
+    return replace(ledger.open, is_exact=False) if ledger.open is not None else None
 
 
 def _ledger(state: State, present: OpenRun | None) -> Ledger:

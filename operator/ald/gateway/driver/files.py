@@ -96,3 +96,9 @@ def _write(path: Path, magic: bytes, payload: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.rename(path)
+    # Contents and name come to the disk each by itself: without this the old file may be back after power was lost.
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -60,6 +60,7 @@ def test_a_new_pod_learns_from_the_volume_that_a_run_was_on(tmp_path):
     found = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0).found
     assert found is not None
     assert found.run.name == "run"
+    assert not found.is_exact, "the volume knows how it began, and not how far it came"
 
 
 def test_killed_between_ledger_and_memory_the_first_run_of_a_pod_never_began(tmp_path):
@@ -126,6 +127,7 @@ def test_the_opening_edge_that_left_is_remembered(tmp_path):
         state = now
     found = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 1000).found
     assert found is not None
+    assert found.is_exact
     assert found.pulse is not None
     assert found.pulse.opened_sent_ns > 0
 
