@@ -136,7 +136,7 @@ class Scanning:
     def write(self, write: Write) -> Answered:
         """Hand over a write and return its answer."""
         self._answers.clear()
-        self._station.write(write, self._clock.monotonic_ns())
+        self._station.submit(write, self._clock.monotonic_ns())
         self._station.flush(self._clock.monotonic_ns())
         self.until(lambda: bool(self._answers))
         return self._answers[0]

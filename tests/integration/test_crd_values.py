@@ -13,6 +13,11 @@ RECIPE = "recipes/al2o3-demo.yaml"
 RUN = "runs/al2o3-demo.yaml"
 ACTION = "actions/clear.yaml"
 REST = {"name": "rest", "wait": {"duration": "1s"}}
+TIMER = {
+    "duration": {"address": 300},
+    "trigger": 40,
+    "done": {"table": "discrete", "address": 12},
+}
 
 
 def nested(step: object, depth: int) -> Any:
@@ -71,6 +76,22 @@ BAD = [
     (MACHINE, "spec.valves.0.number", 0, "spec.valves[0].number"),
     (MACHINE, "spec.valves.0.coil", 65536, "spec.valves[0].coil"),
     (MACHINE, "spec.valves.0.maximumOpen", ..., "spec.valves[0].maximumOpen"),
+    *(
+        (MACHINE, f"spec.valves.0.timedPulse{where}", value, f"spec.valves[0].timedPulse{said}")
+        for where, value, said in (
+            ("", {"trigger": 1}, ".duration: Required value"),
+            ("", TIMER | {"trigger": 65536}, ".trigger"),
+            ("", TIMER | {"trigger": "1"}, ".trigger"),
+            ("", TIMER | {"done": {"table": "coil"}}, ".done.address: Required value"),
+            ("", TIMER | {"done": {"table": "holding", "address": 1}}, ".done.table"),
+            ("", TIMER | {"done": {"table": "coil", "address": -1}}, ".done.address"),
+            ("", TIMER | {"duration": {}}, ".duration.address: Required value"),
+            ("", TIMER | {"duration": {"address": 65536}}, ".duration.address"),
+            ("", TIMER | {"duration": {"address": 1, "type": "float32"}}, ".duration.type"),
+            ("", TIMER | {"duration": {"address": 1, "order": "ACBD"}}, ".duration.order"),
+            ("", TIMER | {"duration": {"address": 1, "resolution": "1us"}}, ".duration.resolution"),
+        )
+    ),
     (MACHINE, "spec.gases.0.setpoint", "mfc", "spec.gases[0].setpoint"),
     (MACHINE, "spec.gases.0.feedback", "mfc", "spec.gases[0].feedback"),
     (MACHINE, "spec.gases.0.name", "N 2", "spec.gases[0].name"),

@@ -17,10 +17,12 @@ from ald.records.event import (
     StateChanged,
     StepEnded,
     StepStarted,
+    TimedBy,
     WriteOutcome,
     Written,
 )
 from ald.store.database import Endpoint
+from ald.store.report import Wanted, read_report
 from fixtures.history import FEED, query, store_all, value
 from unit.store.feeds import MACHINE, PLANT, RUN, WALL, Feed, ended, started
 
@@ -150,6 +152,26 @@ async def test_every_pulse_is_one_row_with_its_times_and_one_that_never_ended_sa
     )
     assert sent - due == datetime.timedelta(microseconds=100)
     assert due.timestamp() == pytest.approx(WALL / 1e9 + 0.9)
+
+
+async def test_a_pulse_that_the_plc_timed_has_no_error_and_is_whole_all_the_same(history, database):
+    feed = Feed(FEED)
+    feed.event(started())
+    by_plc = {"timed_by": TimedBy.PLC, "error_ns": 0, "closed_sent_ns": 0}
+    feed.event(pulse(**by_plc, outcome=WriteOutcome.CONFIRMED, uncertainty_ns=2_000_000))
+    feed.event(pulse(**by_plc, ordinal=2))
+    feed.event(ended())
+    await store_all(history, feed.batch())
+    assert query(
+        database,
+        "SELECT timed_by, error_ns, final_status FROM recipe_execution_audit ORDER BY step_sequence",
+    ) == [("plc", None, "Confirmed"), ("plc", None, "Unknown")]
+    report = read_report(database, Wanted(name="first"), pulses=True)
+    assert [(each.by_plc, each.whole, each.error_ns) for each in report.pulses] == [
+        (True, True, None),
+        (True, False, None),
+    ]
+    assert (report.widths.by_plc, report.widths.whole) == (1, 0)
 
 
 async def test_a_write_outside_a_run_is_on_record_too(history, database):

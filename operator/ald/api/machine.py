@@ -30,6 +30,7 @@ DataType = Literal[
     "bool", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"
 ]
 Order = Literal["ABCD", "CDAB", "BADC", "DCBA"]
+WidthType = Literal["uint16", "uint32"]
 Mode = Literal["Observe", "Control"]
 SafeAction = Literal["Closed", "Open", "Keep"]
 
@@ -78,6 +79,36 @@ class Parameter(Model):
     )
 
 
+class WidthRegister(Model):
+    """Where the PLC finds how long it is to hold a valve open, as a count."""
+
+    address: Address = Field(description="Holding register, the first one where it takes two.")
+    type: WidthType = Field("uint16", description="uint16 or uint32, which takes two registers.")
+    order: Order = Field("ABCD", description="Order of bytes; CDAB is low word first.")
+    resolution: Annotated[Duration, Within("0.001ms", "1s", cel=False)] = Field(
+        "1ms", description="How long one count is, 0.001ms to 1s."
+    )
+
+
+class DoneBit(Model):
+    """The bit by which the PLC says that a pulse was carried out."""
+
+    table: Literal["coil", "discrete"] = Field(description="Modbus table: coil or discrete.")
+    address: Address = Field(description="Protocol address, counted from 0.")
+
+
+class TimedPulse(Model):
+    """A valve whose pulses the PLC times itself."""
+
+    duration: WidthRegister = Field(description="Register that takes the width of the next pulse.")
+    trigger: Address = Field(
+        description="Coil whose rising edge begins a pulse; the PLC clears it when the pulse is over."
+    )
+    done: DoneBit = Field(
+        description="Set when a pulse has lasted its whole width; cleared when the next one begins."
+    )
+
+
 class Valve(Model):
     """A valve behind one coil."""
 
@@ -86,6 +117,9 @@ class Valve(Model):
     coil: Address = Field(description="Coil that opens the valve.")
     maximum_open: Annotated[Duration, Within("1ms", "24h", cel=False)] = Field(
         description="No opening is longer than this."
+    )
+    timed_pulse: TimedPulse | None = Field(
+        None, description="Registers by which the PLC times every pulse of this valve itself."
     )
 
 

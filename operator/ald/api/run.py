@@ -52,6 +52,7 @@ RunReason = Literal[
     "SafetyViolation",
     "Shutdown",
     "StepFailed",
+    "TimedByPLC",
     "TimingMissed",
     "ValveMismatch",
     "ValveUnknown",

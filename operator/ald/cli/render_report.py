@@ -8,8 +8,9 @@ from rich.console import RenderableType
 
 from ald.cli.render import columns, count, milliseconds, moment, number, span, sparkline
 from ald.program.go_on import go_on
-from ald.store.report import Feed, Pulse, Report, Run, Stored, Widths
+from ald.store.report import Feed, Report, Run, Stored
 from ald.store.report_cycles import Loop
+from ald.store.widths import Pulse, Widths
 
 _LABEL_WIDTH = 10
 
@@ -82,14 +83,21 @@ def pulses(widths: Widths) -> str:
     """Return how many there were, how exact, and which was the worst."""
     if not widths.count:
         return "none"
-    if widths.worst is None:
-        return f"{widths.count:,}, none of them whole"
-    rest = widths.count - widths.whole
+    rest = widths.count - widths.whole - widths.by_plc
     cut = f" ({rest:,} of them cut short or not confirmed)" if rest else ""
+    by_plc = (
+        f"; {widths.by_plc:,} timed by the PLC, not measured, to {milliseconds(widths.plc_uncertainty_ns)} ms"
+        if widths.by_plc
+        else ""
+    )
+    if widths.worst is None:
+        return (
+            f"{widths.count:,}{cut}{by_plc}" if by_plc else f"{widths.count:,}, none of them whole"
+        )
     quantiles = (
         f"width error p50 {milliseconds(widths.p50_ns)} ms, p99 {milliseconds(widths.p99_ns)} ms"
     )
-    return f"{widths.count:,}{cut}; {quantiles}, worst {_worst(widths.worst)}"
+    return f"{widths.count:,}{cut}; {quantiles}, worst {_worst(widths.worst)}{by_plc}"
 
 
 def timing(run: Run, widths: Widths) -> tuple[str, ...]:
@@ -162,7 +170,7 @@ def _pulses(rows: tuple[Pulse, ...]) -> RenderableType:
             "/".join(str(n) for n in pulse.iterations),
             "-" if pulse.opened is None else f"{pulse.opened:%H:%M:%S.%f}"[:-3],
             milliseconds(pulse.open_ns),
-            _signed(pulse.error_ns),
+            "by PLC" if pulse.by_plc else _signed(pulse.error_ns),
             milliseconds(pulse.uncertainty_ns),
             pulse.outcome if pulse.whole else f"{pulse.outcome}, cut short or not confirmed",
         )

@@ -8,7 +8,9 @@ from ald.wire import RunProgress
 
 
 def pulses_of(progress: RunProgress) -> Document:
-    """Return `status.pulses`."""
+    """Return `status.pulses`; without figures where the PLC timed all of them and nobody measured any."""
+    if progress.timing.by_plc and not progress.timing.whole:
+        return {"count": progress.pulses}
     return {
         "count": progress.pulses,
         "p50ErrorMs": _ms(progress.timing.p50_error_ns),
@@ -24,6 +26,8 @@ def timing_met(progress: RunProgress) -> tuple[Fact, ...]:
         return ()
     if progress.outcome is None:
         return (_fact("Unknown", "Running", "Judged over all pulses when the run has ended."),)
+    if timing.by_plc and not timing.whole:
+        return (_fact("Unknown", "TimedByPLC", f"{_by_plc(progress)}."),)
     if not timing.whole:
         return (_fact("Unknown", "NothingMeasured", "No pulse went from its opening to its end."),)
     limits = [f"{timing.max_relative_error:.1%} (timing.maxRelativeError)"]
@@ -37,10 +41,21 @@ def timing_met(progress: RunProgress) -> tuple[Fact, ...]:
         is_met = is_met and progress.worst_error_ns <= timing.max_error_ns
     found = f"Width errors of {timing.whole} pulses: {', '.join(figures)}; p99 {_ms(timing.p99_error_ns)} ms."
     message = f"{found} Allowed: {', '.join(limits)}."
+    if timing.by_plc:
+        message += f" Besides these: {_by_plc(progress)}."
     if is_met:
         return (_fact("True", "WithinLimits", message),)
     hint = " `ald run report` names the worst pulse."
     return (_fact("False", "TimingMissed", message + hint),)
+
+
+def _by_plc(progress: RunProgress) -> str:
+    """Say of the pulses that the PLC timed what is known: no error of them was measured, so none is judged."""
+    timing = progress.timing
+    return (
+        f"{timing.by_plc} pulses were timed by the PLC itself; nobody measured them, and they are as exact as it is:"
+        f" to {_ms(timing.plc_uncertainty_ns)} ms (plc.cycle)"
+    )
 
 
 def timing_known(run: Document) -> tuple[Fact, ...]:

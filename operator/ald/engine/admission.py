@@ -74,6 +74,13 @@ def _unfit(turn: Turn, order: RunOrder) -> Iterator[tuple[str, str]]:
     elif turn.state.layout is not None:
         for found in shared(order.program.instructions, turn.state.layout.plant):
             yield "BadProgram", str(found)
+        for pulse, why in pulse_limit.untimeable(
+            order.program.instructions, turn.state.layout.plant
+        ):
+            yield (
+                "BadProgram",
+                f"step {pulse.name} opens valve {pulse.valve} for {format_duration(pulse.open_ns)}: {why}",
+            )
 
 
 def _unready(turn: Turn) -> Iterator[tuple[str, str]]:
@@ -136,7 +143,7 @@ def _too_short(turn: Turn, given: RunGiven) -> Iterator[tuple[str, str]]:
     made_of = f"plc.cycle {format_duration(link.cycle_ns)} + {format_duration(spread_ns)} ({of})"
     if link.pause_request_ns:
         made_of += f" + plc.pauses.betweenRequests {format_duration(link.pause_request_ns)}"
-    for pulse in pulse_limit.too_short(program.instructions, limit_ns):
+    for pulse in pulse_limit.too_short(program.instructions, layout.plant, limit_ns):
         yield "PulseTooShort", pulse_limit.reason(pulse, limit_ns, made_of, timing)
 
 

@@ -17,7 +17,7 @@ from ald.engine import (
     setpoint,
     together,
 )
-from ald.engine.inputs import ActionAsked, Answered, ConfirmAsked, RunGiven, Sent
+from ald.engine.inputs import ActionAsked, Answered, ConfirmAsked, Looked, RunGiven, Sent
 from ald.engine.state import Ending, Pulsing, Settling
 from ald.engine.transitions import Cause
 from ald.engine.turn import Turn
@@ -77,6 +77,11 @@ def sent(turn: Turn, given: Sent) -> None:
 def answered(turn: Turn, given: Answered) -> None:
     """A write has been answered."""
     _apply(turn, _told(turn, lambda: leaf.answered(turn, given)))
+
+
+def looked(turn: Turn, given: Looked) -> None:
+    """Something has been looked at."""
+    _apply(turn, _told(turn, lambda: leaf.looked(turn, given)))
 
 
 def scanned(turn: Turn, scan: Scan) -> None:

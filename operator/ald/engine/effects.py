@@ -4,7 +4,7 @@ import enum
 
 import msgspec
 
-from ald.plant.model import Plant
+from ald.plant.model import Plant, Table
 from ald.records.event import Event
 
 
@@ -46,8 +46,17 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     target: Target
 
 
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """Read `count` bits or registers now, on the lane of the valves; `Looked` comes back with `token`."""
+
+    token: int
+    table: Table
+    address: int
+    count: int
+
+
 class CancelWrites(msgspec.Struct, frozen=True, kw_only=True):
-    """Take back every write of this lane that has not left yet."""
+    """Take back every write and look of this lane that has not left yet."""
 
     lane: Lane
 
@@ -62,4 +71,4 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
     """Everything is settled: end the process."""
 
 
-Effect = Journal | Write | CancelWrites | UsePlant | Exit
+Effect = Journal | Write | Look | CancelWrites | UsePlant | Exit

@@ -4,7 +4,7 @@ import msgspec
 
 from ald.engine.state import LastRun
 from ald.plant.model import Plant
-from ald.records.event import PulseTiming, RunIdentity, RunOutcome
+from ald.records.event import PulseTiming, RunIdentity, RunOutcome, TimedBy
 from ald.records.scan import Scan
 from ald.wire import Reached, RunAction, RunOrder
 
@@ -20,6 +20,7 @@ class OpenPulse(msgspec.Struct, frozen=True, kw_only=True):
     due_ns: int
     opened_sent_ns: int
     opened_ack_ns: int
+    timed_by: TimedBy = TimedBy.GATEWAY
 
 
 class OpenLeaf(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +178,19 @@ class Answered(_Input, frozen=True, kw_only=True):
     acked_ns: int
 
 
+class Looked(_Input, frozen=True, kw_only=True):
+    """What a look with this token found: bits as 0 and 1, or words; None where nothing was read.
+
+    `sent_ns`: when the request was handed to the kernel, 0: it never was. `acked_ns`: when its answer came.
+    """
+
+    token: int
+    values: tuple[int, ...] | None
+    error: str
+    sent_ns: int
+    acked_ns: int
+
+
 class Scanned(_Input, frozen=True, kw_only=True):
     """One reading of all signals is complete."""
 
@@ -220,6 +234,7 @@ Input = (
     | LinkDown
     | Sent
     | Answered
+    | Looked
     | Scanned
     | ClockStep
     | RecordRoom

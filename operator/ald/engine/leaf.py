@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from ald.engine import counter, hold, prompting, pulse, purge, ramp, setpoint, waiting
-from ald.engine.inputs import Answered
+from ald.engine import counter, hold, prompting, pulse, purge, ramp, setpoint, timed, waiting
+from ald.engine.inputs import Answered, Looked
 from ald.engine.state import (
     Prompting,
     Pulsing,
@@ -82,7 +82,7 @@ def ticked(turn: Turn) -> Verdict | None:
     """Time has passed; while the run is paused it has not."""
     match None if hold.is_paused(turn.run) else turn.run.phase:
         case Pulsing() as phase:
-            pulse.tick(turn, phase)
+            _pulse_ticked(turn, phase)
             return None
         case Purging() as phase:
             return purge.tick(turn, phase)
@@ -97,8 +97,10 @@ def ticked(turn: Turn) -> Verdict | None:
 def answered(turn: Turn, given: Answered) -> Verdict | None:
     """A write has been answered."""
     match turn.run.phase:
-        case Pulsing() as phase:
+        case Pulsing(timer=None) as phase:
             return pulse.answered(turn, phase, given)
+        case Pulsing() as phase:
+            return timed.answered(turn, phase, given)
         case Purging() as phase:
             return purge.answered(turn, phase, given)
         case Setting() as phase:
@@ -107,6 +109,12 @@ def answered(turn: Turn, given: Answered) -> Verdict | None:
             return ramp.answered(turn, phase, given)
         case Waiting() | Watching() | Prompting() | Settling() | None:
             return None
+
+
+def looked(turn: Turn, given: Looked) -> Verdict | None:
+    """A look has found something; only a pulse that the PLC times looks."""
+    phase = turn.run.phase
+    return timed.looked(turn, phase, given) if isinstance(phase, Pulsing) else None
 
 
 def scanned(turn: Turn, scan: Scan) -> Verdict | None:
@@ -133,7 +141,7 @@ def guarded(turn: Turn, act: Callable[[], Verdict | None]) -> Verdict | None:
 def _began(turn: Turn, leaf: Leaf) -> Verdict | None:
     match leaf:
         case Pulse():
-            pulse.begin(turn, leaf)
+            _begin_pulse(turn, leaf)
         case Purge():
             return purge.begin(turn, leaf)
         case Set():
@@ -157,3 +165,17 @@ def _waited(turn: Turn, phase: Waiting | Watching | Prompting) -> Verdict | None
             return waiting.tick_watch(turn, phase)
         case Prompting():
             return prompting.tick(turn, phase)
+
+
+def _begin_pulse(turn: Turn, leaf: Pulse) -> None:
+    pulse.begin(turn, leaf)
+    phase = turn.run.phase
+    if isinstance(phase, Pulsing) and phase.timer is not None:
+        timed.begin(turn, phase)
+
+
+def _pulse_ticked(turn: Turn, phase: Pulsing) -> None:
+    if phase.timer is None:
+        pulse.tick(turn, phase)
+    else:
+        timed.tick(turn, phase)

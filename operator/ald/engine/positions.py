@@ -4,6 +4,8 @@ A valve is compared only where both sides are certain: its last write was acknow
 began a cycle of the PLC after the acknowledgement, and the reading is good. A bad reading says nothing, neither good nor
 ill. A valve that nobody here has written, because the safe state keeps it, has no commanded position.
 
+A valve that the PLC shuts by itself is compared up to the time at which it may do so.
+
 A pulse between two scans is seen by neither, so scans rarer than pulses find what lasts, not what passes.
 """
 
@@ -35,7 +37,15 @@ def _commanded(state: State, valve: str) -> Known | None:
     phase = next((p for p in pulses if p.leaf.valve == valve), None)
     if phase is None or not phase.opened_ack_ns or phase.close_token is not None:
         return None
-    return Known(value=1.0, acked_ns=phase.opened_ack_ns)
+    if phase.timer is None:
+        return Known(value=1.0, acked_ns=phase.opened_ack_ns)
+    assert state.scan is not None and state.layout is not None, "they were looked at"  # noqa: PT018 -- both or none
+    cycle_ns = state.layout.plant.link.cycle_ns
+    if state.scan.ended_ns >= phase.opened_sent_ns + phase.leaf.open_ns - cycle_ns:
+        # The PLC may have shut it meanwhile, and is asked about it by the pulse.
+        return None
+    # It sees the trigger in one cycle, and opens the valve in the next.
+    return Known(value=1.0, acked_ns=phase.opened_ack_ns + cycle_ns)
 
 
 def _sentence(valve: str, *, is_open: bool) -> str:

@@ -1,22 +1,25 @@
-"""One opening of one valve: on record, opened, and shut exactly `open_ns` after the opening write left."""
+"""One opening of one valve: on record, opened, and shut exactly `open_ns` after the opening write left.
+
+What only differs where the PLC shuts it is in `ald.engine.timed`.
+"""
 
 from msgspec.structs import replace
 
 from ald.engine import safing
-from ald.engine.effects import Lane
+from ald.engine.effects import Coils, Lane
 from ald.engine.inputs import Answered
 from ald.engine.layout import VALVE_PREFIX, coil_of
-from ald.engine.state import Exposure, Known, Pulsing
+from ald.engine.state import Exposure, Known, Pulsing, Timer
 from ald.engine.turn import Turn
 from ald.engine.verdict import Done, Failed, Fatal, Verdict
-from ald.engine.widths import added
+from ald.engine.widths import added, added_by_plc
 from ald.errors import SafetyError
 from ald.program.model import Pulse
-from ald.records.event import PulseDone, PulseOpening, RunOutcome, WriteOutcome
+from ald.records.event import PulseDone, PulseOpening, RunOutcome, TimedBy, WriteOutcome
 
 
 def begin(turn: Turn, leaf: Pulse) -> None:
-    """Put the pulse on record, then write the opening edge.
+    """Put the pulse on record, then write the opening edge; where the PLC times the valve, `ald.engine.timed` goes on.
 
     Raises:
         SafetyError: the valve may not open now.
@@ -34,17 +37,28 @@ def begin(turn: Turn, leaf: Pulse) -> None:
             due_ns=turn.run.due_ns,
         )
     )
-    phase = Pulsing(leaf=leaf, open_token=0)
+    timer = Timer() if valve.timed is not None else None
+    phase = Pulsing(leaf=leaf, open_token=0, timer=timer)
     turn.change_run(phase=phase)
-    token = turn.write(Lane.RECIPE, coil_of(valve, is_open=True))
+    if timer is None:
+        open_by(turn, phase, coil_of(valve, is_open=True))
+
+
+def open_by(turn: Turn, phase: Pulsing, target: Coils) -> None:
+    """Write what opens the valve; it counts as open from here on.
+
+    Raises:
+        SafetyError: the valve may not open now.
+    """
+    name = phase.leaf.valve
+    token = turn.write(Lane.RECIPE, target)
     turn.change_run(phase=replace(phase, open_token=token))
     exposed = {
-        group.name: Exposure(group=group.name, valve=leaf.valve)
-        for group in turn.layout.groups_of[leaf.valve]
+        group.name: Exposure(group=group.name, valve=name) for group in turn.layout.groups_of[name]
     }
     turn.change(
         exposures={**turn.state.exposures, **exposed},
-        open_valves=turn.state.open_valves | {leaf.valve},
+        open_valves=turn.state.open_valves | {name},
     )
 
 
@@ -86,15 +100,19 @@ def _opening_answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict |
         return None
     if answer.unknown:
         return Fatal(
-            outcome=_of_unknown(turn),
+            outcome=of_unknown(turn),
             message=f"the PLC did not say whether valve {name} opened: {answer.error}",
         )
-    # Refused, so it should be shut; it is shut all the same before anything else happens.
-    phase = replace(phase, error=f"valve {name} did not open: {answer.error}")
+    give_up(turn, phase, f"valve {name} did not open: {answer.error}")
+    return None
+
+
+def give_up(turn: Turn, phase: Pulsing, error: str) -> None:
+    """Fail the step with this error once the valve, which should be shut, was shut all the same."""
+    phase = replace(phase, error=error)
     turn.change_run(phase=phase)
     if phase.close_token is None:
         _close(turn, phase)
-    return None
 
 
 def _closing_answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict:
@@ -118,14 +136,14 @@ def _closing_answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict:
         return Done(due_ns=turn.run.due_ns + open_ns, nominal_ns=open_ns)
     if answer.unknown:
         message = f"the PLC did not acknowledge the closing of valve {name}: {answer.error}"
-        return Fatal(outcome=_of_unknown(turn), message=message)
+        return Fatal(outcome=of_unknown(turn), message=message)
     return Fatal(
         outcome=RunOutcome.SAFETY_VIOLATION,
         message=f"the PLC refused to close valve {name}: {answer.error}",
     )
 
 
-def _of_unknown(turn: Turn) -> RunOutcome:
+def of_unknown(turn: Turn) -> RunOutcome:
     """Return how a run ends of which a valve's position is not known: on a sound connection the link is not at fault."""
     return RunOutcome.VALVE_UNKNOWN if turn.state.connected else RunOutcome.LINK_LOST
 
@@ -154,8 +172,10 @@ def record(
     """
     run, leaf = turn.run, phase.leaf
     closed_sent, closed_ack = closed
-    is_timed = phase.opened_sent_ns > 0 and closed_sent > 0
-    error_ns = closed_sent - phase.opened_sent_ns - leaf.open_ns if is_timed else 0
+    by_plc = phase.timer is not None
+    is_measured = phase.opened_sent_ns > 0 and closed_sent > 0 and not by_plc
+    error_ns = closed_sent - phase.opened_sent_ns - leaf.open_ns if is_measured else 0
+    uncertainty_ns = _uncertainty_ns(turn, phase, closed, is_whole=is_whole)
     turn.journal(
         PulseDone(
             at_ns=turn.at_ns,
@@ -173,11 +193,16 @@ def record(
             closed_sent_ns=closed_sent,
             closed_ack_ns=closed_ack,
             error_ns=error_ns,
-            uncertainty_ns=_uncertainty_ns(turn, phase, closed),
+            uncertainty_ns=uncertainty_ns,
             outcome=outcome,
+            timed_by=TimedBy.PLC if by_plc else TimedBy.GATEWAY,
         )
     )
-    found = added(run.widths, error_ns, leaf.open_ns) if is_whole else run.widths
+    found = run.widths
+    if is_whole and by_plc:
+        found = added_by_plc(found, uncertainty_ns)
+    elif is_whole:
+        found = added(found, error_ns, leaf.open_ns)
     turn.change_run(pulses=run.pulses + 1, widths=found)
 
 
@@ -187,8 +212,14 @@ def _close(turn: Turn, phase: Pulsing) -> None:
     turn.change_run(phase=replace(phase, close_token=token))
 
 
-def _uncertainty_ns(turn: Turn, phase: Pulsing, closed: tuple[int, int]) -> int:
-    """Return how far the width at the valve may differ from the measured one: the longer round trip and one PLC cycle."""
+def _uncertainty_ns(turn: Turn, phase: Pulsing, closed: tuple[int, int], *, is_whole: bool) -> int:
+    """Return how far the width at the valve may differ from the measured one: the longer round trip and one PLC cycle.
+
+    From one that the PLC timed, which is the wanted one, by a cycle; one that it did not end may be of any length up to that.
+    """
+    if phase.timer is not None:
+        cycle_ns = turn.layout.plant.link.cycle_ns
+        return cycle_ns if is_whole else cycle_ns + phase.leaf.open_ns
     closed_sent, closed_ack = closed
     opening = max(0, phase.opened_ack_ns - phase.opened_sent_ns)
     closing = max(0, closed_ack - closed_sent)

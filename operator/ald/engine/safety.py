@@ -1,7 +1,7 @@
 """The proof's rules once more, right before each write: nothing that breaks one reaches the link.
 
 A valve opens only when the PLC is ours to write to, the link is up, no safe state is on its way, no interlock is violated,
-its time is within its maximum, no other valve of a group with it is open, and every group it belongs to has been purged since another of its
+its time is within its maximum and, where the PLC times it, stands in its register, no other valve of a group with it is open, and every group it belongs to has been purged since another of its
 valves was open. A valve is open that a pulse opened, and one that reads open although nobody here opened it. What counts as
 purged is decided in `ald.engine.purge`; here it is only compared.
 """
@@ -9,7 +9,7 @@ purged is decided in `ald.engine.purge`; here it is only compared.
 from collections.abc import Iterator
 
 from ald.engine import interlock, reading
-from ald.engine.effects import Coils, Lane, Target
+from ald.engine.effects import Coils, Lane, Target, Words
 from ald.engine.layout import VALVE_PREFIX, Layout
 from ald.engine.state import Exposure, Pulsing, State
 from ald.plant.model import ExclusionGroup, InterlockAction, Mode, Valve
@@ -23,13 +23,11 @@ def violation(state: State, lane: Lane, target: Target) -> str:
         return "there is no plant to write to"
     if layout.plant.mode is Mode.OBSERVE:
         return "the machine is in mode Observe, which never writes"
-    if lane is Lane.SAFE or not isinstance(target, Coils):
+    if lane is Lane.SAFE:
         return ""
-    for valve in _opened(layout, target):
-        broken = next(_broken(state, layout, valve), "")
-        if broken:
-            return f"valve {valve.name} stays shut: {broken}"
-    return ""
+    if isinstance(target, Words):
+        return next(_misset(state, layout, target), "")
+    return next(_misopened(state, layout, target), "")
 
 
 def unpurged(exposure: Exposure, group: ExclusionGroup, valve: str) -> int:
@@ -60,13 +58,41 @@ def _is_open(state: State, valve: str) -> bool:
 
 
 def _opened(layout: Layout, target: Coils) -> list[Valve]:
-    """Return the valves that the write opens."""
+    """Return the valves that the write opens, by their coil or by their trigger."""
     return [
         valve
         for valve in layout.plant.valves
-        if 0 <= valve.coil - target.address < len(target.bits)
-        and target.bits[valve.coil - target.address]
+        if _sets(target, valve.coil)
+        or (valve.timed is not None and _sets(target, valve.timed.trigger))
     ]
+
+
+def _misopened(state: State, layout: Layout, target: Coils) -> Iterator[str]:
+    for valve in _opened(layout, target):
+        if valve.timed is not None and _sets(target, valve.coil):
+            yield f"valve {valve.name} stays shut: the PLC alone opens it, when it is triggered"
+        for broken in _broken(state, layout, valve):
+            yield f"valve {valve.name} stays shut: {broken}"
+
+
+def _sets(target: Coils, coil: int) -> bool:
+    return 0 <= coil - target.address < len(target.bits) and target.bits[coil - target.address]
+
+
+def _misset(state: State, layout: Layout, target: Words) -> Iterator[str]:
+    """Yield why the write may not change a valve's width: only its own step does, while it is shut."""
+    phase = state.run.phase if state.run is not None else None
+    for valve in layout.plant.valves:
+        if valve.timed is None:
+            continue
+        point = valve.timed.duration
+        first, end = target.address, target.address + len(target.words)
+        if not (first < point.address + point.type.words and point.address < end):
+            continue
+        if valve.name in state.open_valves:
+            yield f"the width of valve {valve.name} stays as it is: the valve is open"
+        elif not isinstance(phase, Pulsing) or phase.leaf.valve != valve.name:
+            yield f"the width of valve {valve.name} stays as it is: no step of a run opens it"
 
 
 def _broken(state: State, layout: Layout, valve: Valve) -> Iterator[str]:
@@ -85,6 +111,8 @@ def _broken(state: State, layout: Layout, valve: Valve) -> Iterator[str]:
             f"{format_duration(phase.leaf.open_ns)} is longer than its maximum of "
             f"{format_duration(valve.max_open_ns)}"
         )
+    elif valve.timed is not None and state.widths.get(valve.name) != phase.leaf.open_ns:
+        yield "its duration register is not known to hold its time"
     for group in layout.groups_of[valve.name]:
         yield from _group(state, group, valve)
 

@@ -28,6 +28,19 @@ COILS_MAX = 1968
 """Coils in one write (Modbus Application Protocol V1.1b3, 6.11)."""
 
 
+TRIGGER_SUFFIX = ".trigger"
+"""The trigger of a valve that the PLC times is on record as `valve.tma.trigger`."""
+
+
+class _Coil(msgspec.Struct, frozen=True):
+    """One coil of the safe state."""
+
+    address: int
+    name: str
+    is_on: bool
+    is_trigger: bool
+
+
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """One write of the safe state; an empty `error`, or why it cannot be made."""
 
@@ -132,24 +145,29 @@ def closing_of(safing: Safing | None, valve: str) -> SafeWrite | None:
 def plan_valves(layout: Layout, open_valves: frozenset[str]) -> list[Planned]:
     """Return the writes for the valves: neighbouring coils together, in the fewest requests.
 
-    A valve that is to be kept is left out, unless a pulse has it open: a pulse always ends.
+    A valve that is to be kept is left out, unless a pulse has it open: a pulse always ends. Triggers go first: one that the PLC
+    has not looked at yet would open its valve behind the write that shuts it.
     """
-    wanted = sorted(
-        (valve.coil, valve, state)
-        for valve, state in _positions(layout, open_valves)
-        if state is not None
-    )
-    groups: list[list[tuple[int, Valve, bool]]] = []
-    for item in wanted:
-        if groups and item[0] == groups[-1][-1][0] + 1 and len(groups[-1]) < COILS_MAX:
-            groups[-1].append(item)
+    wanted: list[_Coil] = []
+    for valve, is_open in _positions(layout, open_valves):
+        if is_open is None:
+            continue
+        wanted.append(_Coil(valve.coil, VALVE_PREFIX + valve.name, is_open, is_trigger=False))
+        if valve.timed is not None:
+            name = f"{VALVE_PREFIX}{valve.name}{TRIGGER_SUFFIX}"
+            wanted.append(_Coil(valve.timed.trigger, name, is_on=False, is_trigger=True))
+    groups: list[list[_Coil]] = []
+    for coil in sorted(wanted, key=lambda coil: coil.address):
+        if groups and coil.address == groups[-1][-1].address + 1 and len(groups[-1]) < COILS_MAX:
+            groups[-1].append(coil)
         else:
-            groups.append([item])
+            groups.append([coil])
+    groups.sort(key=lambda group: not any(coil.is_trigger for coil in group))
     return [
         Planned(
-            names=tuple(VALVE_PREFIX + valve.name for _, valve, _ in group),
-            values=tuple(float(is_open) for _, _, is_open in group),
-            target=Coils(address=group[0][0], bits=tuple(is_open for _, _, is_open in group)),
+            names=tuple(coil.name for coil in group),
+            values=tuple(float(coil.is_on) for coil in group),
+            target=Coils(address=group[0].address, bits=tuple(coil.is_on for coil in group)),
             is_valve=True,
         )
         for group in groups

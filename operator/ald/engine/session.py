@@ -134,7 +134,7 @@ def link_down(turn: Turn, given: LinkDown) -> None:
         ending.end_aborted(turn)
     safing.interrupted(turn)
     # The PLC may come back as another: what was read and written before says nothing about it.
-    turn.change(scan=None, written={}, violated={}, unready={})
+    turn.change(scan=None, written={}, widths={}, violated={}, unready={})
     if turn.is_in(MachineState.IDLE):
         turn.move(Cause.STOP, "LinkDown", given.message)
     elif turn.is_in(MachineState.STOPPED):
@@ -228,6 +228,7 @@ def _use(turn: Turn, plant: Plant, plant_digest: str) -> None:
         first_out="",
         unready={},
         written={},
+        widths={},
         exposures={},
         safe_confirmed=False,
     )
@@ -347,6 +348,7 @@ def _end_open_leaf(turn: Turn, uid: str, found: OpenLeaf) -> None:
                 error_ns=0,
                 uncertainty_ns=max(0, turn.at_ns - pulse.due_ns),
                 outcome=WriteOutcome.UNKNOWN,
+                timed_by=pulse.timed_by,
             )
         )
     turn.journal(

@@ -82,11 +82,29 @@ class Safing(msgspec.Struct, frozen=True, kw_only=True):
     latch: bool = False
 
 
+class Timer(msgspec.Struct, frozen=True, kw_only=True):
+    """The PLC's timer of a pulse under way, on its way through `ald.plant.timed_pulse`.
+
+    prepare: the write of the width, or the look at it, on its way; None when it stands. was_prepared: it had to be written. look:
+    the look at the trigger, or at done once the trigger was `cleared`. next_look_ns: when the next look is due, None for not yet.
+    """
+
+    prepare: int | None = None
+    was_prepared: bool = False
+    look: int | None = None
+    cleared: bool = False
+    next_look_ns: int | None = None
+
+
 class Pulsing(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A valve leaf: opening written, open, closing written. Times are 0 and tokens None until they exist."""
+    """A valve leaf: opening written, open, closing written. Times are 0 and tokens None until they exist.
+
+    `timer`: the PLC closes it; the opening is the write of the trigger then, and its token 0 until it is written.
+    """
 
     leaf: Pulse
     open_token: int
+    timer: Timer | None = None
     opened_sent_ns: int = 0
     opened_ack_ns: int = 0
     close_token: int | None = None
@@ -311,7 +329,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     often a run was held because that is too long ago. violated: interlocks by name. first_out: the
     interlock that tripped first, until all are satisfied and the machine is cleared. unready: what no run may start without, by name.
     written: what we wrote last to set points and valves, by signal. exposures: by group; one that is missing is the worst case.
-    open_valves: opened by a pulse and not acknowledged as shut. stopping: why the process ends once the safe state is settled,
+    open_valves: opened by a pulse and not acknowledged as shut. widths: what the duration register of a valve that the PLC times
+    is known to hold, in ns. stopping: why the process ends once the safe state is settled,
     empty while it goes on.
     """
 
@@ -338,6 +357,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     written: Mapping[str, Known] = msgspec.field(default_factory=dict[str, Known])
     exposures: Mapping[str, Exposure] = msgspec.field(default_factory=dict[str, Exposure])
     open_valves: frozenset[str] = frozenset()
+    widths: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
     safing: Safing | None = None
     safe_confirmed: bool = False
     run: Run | None = None

@@ -12,6 +12,7 @@ from ald.engine.inputs import (
     Input,
     LinkDown,
     LinkUp,
+    Looked,
     PlantGiven,
     RecordRoom,
     RunGiven,
@@ -38,11 +39,8 @@ def step(state: State, given: Input) -> tuple[State, tuple[Effect, ...]]:
     match given:
         case Tick():
             _tick(turn)
-        case Sent():
-            if state.run is not None:
-                course.sent(turn, given)
-        case Answered():
-            _answered(turn, given)
+        case Sent() | Answered() | Looked():
+            _settled(turn, given)
         case Scanned():
             _scanned(turn, given)
         case WatchdogSeen():
@@ -111,6 +109,18 @@ def _tick(turn: Turn) -> None:
     trip.look(turn)
     if _is_running(turn):
         course.tick(turn)
+
+
+def _settled(turn: Turn, given: Sent | Answered | Looked) -> None:
+    match given:
+        case Sent():
+            if turn.state.run is not None:
+                course.sent(turn, given)
+        case Answered():
+            _answered(turn, given)
+        case Looked():
+            if _is_running(turn):
+                course.looked(turn, given)
 
 
 def _answered(turn: Turn, given: Answered) -> None:

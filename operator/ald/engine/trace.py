@@ -3,7 +3,7 @@
 from ald.engine import branch, counter
 from ald.engine.inputs import OpenLeaf, OpenPulse, OpenRun, Unsafe
 from ald.engine.state import Phase, Pulsing, Run, Settling, State
-from ald.records.event import MachineState
+from ald.records.event import MachineState, TimedBy
 
 
 def open_run(state: State) -> OpenRun | None:
@@ -59,4 +59,5 @@ def _open_pulse(run: Run, phase: Phase | None, due_ns: int) -> OpenPulse | None:
         due_ns=due_ns,
         opened_sent_ns=phase.opened_sent_ns,
         opened_ack_ns=phase.opened_ack_ns,
+        timed_by=TimedBy.GATEWAY if phase.timer is None else TimedBy.PLC,
     )

@@ -3,11 +3,12 @@
 from msgspec.structs import replace
 
 from ald.engine import safety
-from ald.engine.effects import Effect, Journal, Lane, Target, Write
+from ald.engine.effects import Effect, Journal, Lane, Look, Target, Write
 from ald.engine.layout import Layout
 from ald.engine.state import Run, State
 from ald.engine.transitions import Cause, next_state
 from ald.errors import SafetyError
+from ald.plant.model import Table
 from ald.records.event import Event, MachineState, StateChanged
 
 
@@ -60,6 +61,13 @@ class Turn:
         token = self.state.next_token
         self.change(next_token=token + 1)
         self.effects.append(Write(token=token, lane=lane, target=target))
+        return token
+
+    def look(self, table: Table, address: int, count: int) -> int:
+        """Have bits or registers read now and return the token of the look."""
+        token = self.state.next_token
+        self.change(next_token=token + 1)
+        self.effects.append(Look(token=token, table=table, address=address, count=count))
         return token
 
     def mark(self) -> tuple[State, int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ald.engine import counter, hold, interlock, pulse, purge, ramp
+from ald.engine import counter, hold, interlock, pulse, purge, ramp, timed
 from ald.engine.state import (
     Branch,
     Phase,
@@ -43,7 +43,7 @@ def edge_ns(state: State) -> int | None:
 
 def _edge_ns(state: State, phase: Phase | None, *, is_pulse_next: bool) -> int | None:
     match phase:
-        case Pulsing():
+        case Pulsing(timer=None):
             return pulse.wake_ns(phase)
         case Purging() if is_pulse_next:
             # A purge that waits for its flow has no end yet, and only a scan can give it one.
@@ -78,7 +78,7 @@ def _times(state: State) -> Iterator[int]:
 def _phase_ns(state: State, phase: Phase) -> int | None:
     match phase:
         case Pulsing():
-            return pulse.wake_ns(phase)
+            return pulse.wake_ns(phase) if phase.timer is None else timed.wake_ns(phase)
         case Purging():
             return purge.wake_ns(state, phase)
         case Ramping():

@@ -59,6 +59,14 @@ def added(widths: Widths, error_ns: int, open_ns: int) -> Widths:
     return Widths(counts=counts, worst_ns=worst_ns, timing=timing)
 
 
+def added_by_plc(widths: Widths, uncertainty_ns: int) -> Widths:
+    """Return the widths with one more pulse that the PLC has timed: nobody has measured it."""
+    old = widths.timing
+    largest = max(old.plc_uncertainty_ns, uncertainty_ns)
+    timing = replace(old, by_plc=old.by_plc + 1, plc_uncertainty_ns=largest)
+    return replace(widths, timing=timing)
+
+
 def _percentile(counts: tuple[int, ...], whole: int, percent: int) -> int:
     """Return the bucket of the nearest rank."""
     rank = -(-whole * percent // 100)

@@ -33,6 +33,9 @@ _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 BIT_MAX = 15
 """The most significant bit of a register."""
 
+WIDTH_TYPES = (DataType.UINT16, DataType.UINT32)
+"""What a PLC's timer may take its width as."""
+
 _WRITABLE = (Table.COIL, Table.HOLDING)
 
 HINT = "correct the machine's spec, or let an operator of this gateway's version send it anew"
@@ -44,7 +47,7 @@ def check_plant(plant: Plant) -> None:
     Raises:
         InvalidInputError: it cannot be; every broken rule with its path in the plant.
     """
-    found = [*_numbers(plant), *_values(plant), *_names(plant)]
+    found = [*_numbers(plant), *_values(plant), *_timed_pulses(plant), *_names(plant)]
     # Only what exists, and lies where it can, has limits to be checked.
     found += () if found else _safe_values(plant)
     if found:
@@ -71,6 +74,17 @@ def _numbers(plant: Plant) -> Iterator[Violation]:
         (f"valves.{v.name}.max_open_ns", v.max_open_ns, 1, DURATION_NS_MAX) for v in plant.valves
     ]
     ranges += [(f"valves.{v.name}.coil", v.coil, 0, ADDRESS_MAX) for v in plant.valves]
+    for valve in plant.valves:
+        if valve.timed is not None:
+            path = f"valves.{valve.name}.timed"
+            words = valve.timed.duration.type.words
+            last = ADDRESS_MAX + 1 - words
+            ranges += [
+                (f"{path}.duration.address", valve.timed.duration.address, 0, last),
+                (f"{path}.resolution_ns", valve.timed.resolution_ns, 1, DURATION_NS_MAX),
+                (f"{path}.trigger", valve.timed.trigger, 0, ADDRESS_MAX),
+                (f"{path}.done.address", valve.timed.done.address, 0, ADDRESS_MAX),
+            ]
     ranges += [
         (f"groups.{g.name}.minimum_purge_ns", g.minimum_purge_ns, 0, DURATION_NS_MAX)
         for g in plant.groups
@@ -112,6 +126,24 @@ def _values(plant: Plant) -> Iterator[Violation]:
         if not (math.isfinite(group.minimum_flow) and group.minimum_flow >= 0):
             path = f"groups.{group.name}.minimum_flow"
             yield _violation(path, group.minimum_flow, "is a finite number from 0")
+
+
+def _timed_pulses(plant: Plant) -> Iterator[Violation]:
+    """Yield what of a PLC's timer no request could write or read, and coils of it that move something else, too."""
+    coils = [valve.coil for valve in plant.valves]
+    triggers = [valve.timed.trigger for valve in plant.valves if valve.timed is not None]
+    for valve in plant.valves:
+        timed = valve.timed
+        if timed is None:
+            continue
+        path, kind = f"valves.{valve.name}.timed", timed.duration.type
+        if timed.duration.table is not Table.HOLDING or kind not in WIDTH_TYPES:
+            what = f"{kind.value} in {timed.duration.table.value}"
+            yield _violation(f"{path}.duration", what, "is a uint16 or uint32 in holding registers")
+        if not timed.done.table.is_bits or timed.done.type is not DataType.BOOL:
+            yield _violation(f"{path}.done", timed.done.table.value, "is a coil or discrete input")
+        if timed.trigger in coils or triggers.count(timed.trigger) > 1:
+            yield _violation(f"{path}.trigger", timed.trigger, "is a coil of its own")
 
 
 def _names(plant: Plant) -> Iterator[Violation]:

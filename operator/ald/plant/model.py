@@ -110,13 +110,26 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
 
 
+class TimedPulse(msgspec.Struct, frozen=True, kw_only=True):
+    """How the PLC is told to time a pulse itself: `ald.plant.timed_pulse` has the handshake.
+
+    duration: an unsigned integer in holding registers, in counts of `resolution_ns`. trigger: a coil. done: a coil or discrete input.
+    """
+
+    duration: Point
+    resolution_ns: int
+    trigger: int
+    done: Point
+
+
 class Valve(msgspec.Struct, frozen=True, kw_only=True):
-    """A valve behind one coil; `max_open_ns` bounds every opening."""
+    """A valve behind one coil; `max_open_ns` bounds every opening. `timed`: the PLC times its pulses, None: the gateway does."""
 
     name: str
     number: int
     coil: int
     max_open_ns: int
+    timed: TimedPulse | None = None
 
 
 class Gas(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,8 +6,10 @@ minimum = (plc.cycle + spread of the write round trips) / timing.maxRelativeErro
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from ald.plant import timed_pulse
+from ald.plant.model import Plant, TimedPulse
 from ald.program.model import Instruction, Pulse, Timing
 from ald.units import format_duration
 
@@ -17,9 +19,29 @@ def minimum_ns(cycle_ns: int, spread_ns: int, timing: Timing) -> int:
     return math.ceil((cycle_ns + spread_ns) / timing.max_relative_error)
 
 
-def too_short(instructions: Sequence[Instruction], limit_ns: int) -> Iterator[Pulse]:
-    """Yield the pulses below the limit."""
-    return (each for each in instructions if isinstance(each, Pulse) and each.open_ns < limit_ns)
+def too_short(instructions: Sequence[Instruction], plant: Plant, limit_ns: int) -> Iterator[Pulse]:
+    """Yield the pulses below the limit; those that the PLC times have another."""
+    timed = timed_valves(plant)
+    return (
+        each
+        for each in instructions
+        if isinstance(each, Pulse) and each.open_ns < limit_ns and each.valve not in timed
+    )
+
+
+def timed_valves(plant: Plant) -> Mapping[str, TimedPulse]:
+    """Return the valves whose pulses the PLC times itself."""
+    return {valve.name: valve.timed for valve in plant.valves if valve.timed is not None}
+
+
+def untimeable(instructions: Sequence[Instruction], plant: Plant) -> Iterator[tuple[Pulse, str]]:
+    """Yield the pulses whose width a PLC's timer cannot hold, each with why."""
+    timed = timed_valves(plant)
+    for each in instructions:
+        if isinstance(each, Pulse) and each.valve in timed:
+            wrong = timed_pulse.broken(timed[each.valve], each.open_ns)
+            if wrong:
+                yield each, wrong
 
 
 def reason(pulse: Pulse, limit_ns: int, made_of: str, timing: Timing) -> str:

@@ -50,6 +50,13 @@ class WriteOutcome(enum.Enum):
     REFUSED = "Refused"
 
 
+class TimedBy(enum.Enum):
+    """Who ended a pulse after its width."""
+
+    GATEWAY = "gateway"
+    PLC = "plc"
+
+
 class RunIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """Which RecipeRun; `uid` decides, and a uid once started is never started again."""
 
@@ -130,6 +137,9 @@ class PulseDone(_Event, frozen=True, kw_only=True, tag="pulse-done"):
     closed_sent_ns / closed_ack_ns: the same of the closing write; 0 where it is not known. Commanded width is `open_ns`;
     measured width is closed_sent_ns - opened_sent_ns; `error_ns` is measured minus commanded; `uncertainty_ns` bounds what the
     acknowledgements and the declared PLC cycle leave open. `outcome` is that of the closing write.
+
+    Where the PLC has timed it, the opening write is that of the trigger, closed_ack_ns is when the PLC was seen to be done, there
+    is no closing write but one that cut it short, and nobody has measured the width: `error_ns` is 0 and says nothing.
     """
 
     run: str
@@ -147,6 +157,7 @@ class PulseDone(_Event, frozen=True, kw_only=True, tag="pulse-done"):
     error_ns: int
     uncertainty_ns: int
     outcome: WriteOutcome
+    timed_by: TimedBy = TimedBy.GATEWAY
 
 
 class PulseOpening(_Event, frozen=True, kw_only=True, tag="pulse-opening"):
@@ -233,10 +244,13 @@ class PulseTiming(msgspec.Struct, frozen=True, kw_only=True):
     """How exact the pulses of a run were, and how exact its recipe wants them.
 
     Percentiles and the largest ratio of error to wanted width are of the absolute width errors of `whole` pulses: those that
-    were not cut short. max_error_ns and max_relative_error are the recipe's limits, None where there is none.
+    were not cut short. max_error_ns and max_relative_error are the recipe's limits, None where there is none. by_plc: whole pulses
+    besides these that the PLC timed; nobody measured them, and they are as exact as the PLC: plc_uncertainty_ns.
     """
 
     whole: int = 0
+    by_plc: int = 0
+    plc_uncertainty_ns: int = 0
     p50_error_ns: int = 0
     p99_error_ns: int = 0
     worst_relative_error: float = 0.0

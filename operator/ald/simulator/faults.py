@@ -57,6 +57,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     spoil: what becomes of answers, of all or of those to `spoil_function`, to `spoil_share` of them. The requests are acted upon.
     read_registers_max and the like: longer requests are answered with exception 3; 0 for the machine's own limits.
     missing: what touches these addresses is answered with exception 2.
+    deaf_timers: no pulse that the PLC times begins. stuck_timers: none of them ends by itself.
     """
 
     delay_ms: _Milliseconds = 0
@@ -77,6 +78,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     write_registers_max: _Limit = 0
     write_bits_max: _Limit = 0
     missing: _Spans = ()
+    deaf_timers: bool = False
+    stuck_timers: bool = False
 
     def refusal(self, request: bytes) -> int | None:
         """Return the code with which a request, from the function on, is refused; None where these faults let it pass."""
@@ -131,6 +134,8 @@ class FaultOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     write_registers_max: _Limit | None = None
     write_bits_max: _Limit | None = None
     missing: _Spans | None = None
+    deaf_timers: bool | None = None
+    stuck_timers: bool | None = None
     drop: bool = False
     forget: bool = False
 

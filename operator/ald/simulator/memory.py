@@ -1,9 +1,9 @@
 """The four tables of the simulated PLC, and which addresses of them it serves."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from ald.plant.model import LinkSettings, Parameter, Plant, Point, Table, signals
+from ald.plant.model import DataType, LinkSettings, Parameter, Plant, Point, Table, signals
 from ald.simulator.codec import from_registers, to_registers
 
 ADDRESSES = 65536
@@ -86,9 +86,22 @@ def _served(plant: Plant, table: Table) -> bytearray | None:
     ]
     if plant.heartbeat is not None and Table.HOLDING in tables:
         spans.append((plant.heartbeat.address, plant.heartbeat.address + 1))
+    spans += [
+        (point.address, point.address + point.type.words)
+        for point in _timer_points(plant)
+        if point.table in tables
+    ]
     for first, end in spans:
         marks[first:end] = bytes([1]) * (end - first)
     return marks
+
+
+def _timer_points(plant: Plant) -> Iterator[Point]:
+    for valve in plant.valves:
+        if valve.timed is not None:
+            yield valve.timed.duration
+            yield Point(table=Table.COIL, address=valve.timed.trigger, type=DataType.BOOL)
+            yield valve.timed.done
 
 
 def _is_shared(link: LinkSettings, table: Table) -> bool:

@@ -11,6 +11,7 @@ from ald.errors import NotFoundError
 from ald.plant.model import Parameter, Plant, Table
 from ald.simulator.memory import Memory, engineering, raw_value
 from ald.simulator.physics import Reactor, initial
+from ald.simulator.timers import Event, Timers
 from ald.simulator.trace import Cause, Stamp, Trace, Writes
 
 
@@ -33,6 +34,8 @@ class Plc:
         self._reactor = Reactor(plant, seed)
         self._parameters = {p.name: p for p in plant.parameters}
         self._valves = {v.coil: v.name for v in plant.valves}
+        self._coils = {v.name: v.coil for v in plant.valves}
+        self.timers = Timers(plant, self.memory)
         self._start = start
         self._boundary_ns = start.at_ns
         self._now_ns = start.at_ns
@@ -63,6 +66,10 @@ class Plc:
             return
         trip_ns = self._trip_ns()
         trips = trip_ns is not None and trip_ns <= target
+        until = min(target, trip_ns) if trip_ns is not None else target
+        for event in self.timers.due(self._boundary_ns, until):
+            self._timed(event)
+        self._pending.sort(key=lambda event: event[0])
         due = [event for event in self._pending if event[0] <= target]
         self._pending = self._pending[len(due) :]
         for effective_ns, valve, state in due:
@@ -135,6 +142,9 @@ class Plc:
         valve = self._valves.get(coil, "")
         if valve and state and self._tripped:
             return
+        timed = self.timers.valve_of(coil)
+        if timed is not None:
+            self._set_trigger(timed, state=state, cause=cause, stamp=stamp)
         if bool(self.memory.read(Table.COIL, coil, 1)[0]) == state:
             return
         self.memory.write(Table.COIL, coil, [int(state)])
@@ -148,6 +158,35 @@ class Plc:
         )
         if valve:
             self._pending.append((effective_ns, valve, state))
+            if not state:
+                self.timers.cancel(valve)
+
+    def _set_trigger(self, valve: str, *, state: bool, cause: Cause, stamp: Stamp) -> None:
+        """See the edge of a trigger, which is in the memory right after."""
+        coil = self._coils[valve]
+        trigger_is_set = self.timers.is_set(valve)
+        if state and not trigger_is_set and not self._tripped:
+            begin_ns = self._floor(self._now_ns) + self.plant.link.cycle_ns
+            self.timers.pull(valve, begin_ns, stamp)
+        elif not state and self.timers.is_running(valve):
+            self._set_coil(coil, state=False, cause=cause, stamp=stamp)
+        elif not state:
+            self.timers.cancel(valve)
+
+    def _timed(self, event: Event) -> None:
+        """Do to the valve what its timer says."""
+        coil = self._coils[event.valve]
+        if bool(self.memory.read(Table.COIL, coil, 1)[0]) == event.state:
+            return
+        self.memory.write(Table.COIL, coil, [int(event.state)])
+        self.trace.record(
+            coil=coil,
+            valve=event.valve,
+            state=event.state,
+            cause=Cause.TIMER,
+            times=(event.pulled, self._start.after(event.at_ns)),
+        )
+        self._pending.append((event.at_ns, event.valve, event.state))
 
     def _trip_ns(self) -> int | None:
         """Return the boundary at which the watchdog trips if nothing arrives before; None while it cannot."""
@@ -161,6 +200,7 @@ class Plc:
     def _trip(self, at_ns: int) -> None:
         self._tripped = True
         self._trips += 1
+        self.timers.cancel_all()
         effective = self._start.after(at_ns)
         for coil, valve in self._valves.items():
             if self.memory.read(Table.COIL, coil, 1)[0]:

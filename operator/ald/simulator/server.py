@@ -107,6 +107,8 @@ class Server:
     def order(self, order: FaultOrder) -> Faults:
         """Apply a change of faults and return those in force."""
         before, self.faults = self.faults, order.applied_to(self.faults)
+        self.plc.timers.is_deaf = self.faults.deaf_timers
+        self.plc.timers.is_stuck = self.faults.stuck_timers
         if before.freeze and not self.faults.freeze:
             self.plc.skip(self.clock.monotonic_ns())
         if self.faults.black_hole is not before.black_hole:

@@ -79,6 +79,7 @@ class Cause(enum.Enum):
 
     WRITE = "write"
     WATCHDOG = "watchdog"
+    TIMER = "timer"
     ADMIN = "admin"
 
 

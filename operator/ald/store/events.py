@@ -30,6 +30,7 @@ from ald.records.event import (
     StateChanged,
     StepEnded,
     StepStarted,
+    TimedBy,
     Written,
 )
 from ald.store.model import utc
@@ -289,8 +290,8 @@ def _(event: PulseDone, place: Place) -> Iterator[Statement]:
         sql="INSERT INTO recipe_execution_audit (machine_id, process_id, feed, feed_position, operation_type, "
         "requested_by, step_sequence, step_path, step_name, iterations, target, target_value, duration_ns, "
         "operation_initiated_at, plc_write_start_time, plc_write_end_time, plc_close_start_time, plc_close_end_time, "
-        "error_ns, uncertainty_ns, operation_completed_at, final_status) "
-        "VALUES (%s, %s, %s, %s, 'valve', %s, %s, %s, %s, %s, %s, 1, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+        "error_ns, uncertainty_ns, operation_completed_at, final_status, timed_by) "
+        "VALUES (%s, %s, %s, %s, 'valve', %s, %s, %s, %s, %s, %s, 1, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (process_id, step_sequence) WHERE operation_type = 'valve' DO UPDATE SET "
         "requested_by = excluded.requested_by, step_path = excluded.step_path, step_name = excluded.step_name, "
         "iterations = excluded.iterations, target_value = excluded.target_value, duration_ns = excluded.duration_ns, "
@@ -298,7 +299,7 @@ def _(event: PulseDone, place: Place) -> Iterator[Statement]:
         "plc_write_end_time = excluded.plc_write_end_time, plc_close_start_time = excluded.plc_close_start_time, "
         "plc_close_end_time = excluded.plc_close_end_time, error_ns = excluded.error_ns, "
         "uncertainty_ns = excluded.uncertainty_ns, operation_completed_at = excluded.operation_completed_at, "
-        "final_status = excluded.final_status",
+        "final_status = excluded.final_status, timed_by = excluded.timed_by",
         parameters=(
             place.machine_id,
             _uid(event.run),
@@ -316,10 +317,12 @@ def _(event: PulseDone, place: Place) -> Iterator[Statement]:
             _wall(event, event.opened_ack_ns),
             _wall(event, event.closed_sent_ns),
             _wall(event, event.closed_ack_ns),
-            event.error_ns,
+            # Nobody has measured what the PLC has timed.
+            None if event.timed_by is TimedBy.PLC else event.error_ns,
             event.uncertainty_ns,
             utc(event.wall_ns),
             event.outcome.value,
+            event.timed_by.value,
         ),
     )
 

@@ -14,6 +14,7 @@ from psycopg.rows import class_row, dict_row
 from ald.errors import NotFoundError
 from ald.store.errors import translated
 from ald.store.report_cycles import Loop, loops, reached
+from ald.store.widths import Pulse, Widths, widths
 from ald.wire import Reached
 
 CONNECT_TIMEOUT_S = 5
@@ -40,36 +41,6 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     shortest_s: float | None
     median_s: float | None
     longest_s: float | None
-
-
-class Pulse(msgspec.Struct, frozen=True, kw_only=True):
-    """One opening of a valve. `error_ns` is measured minus commanded width; None where the measured one is not known.
-
-    `whole` is False for one that an abort cut short, that failed, or of which the end is not known.
-    """
-
-    ordinal: int
-    step: str
-    valve: str
-    iterations: tuple[int, ...]
-    opened: datetime.datetime | None
-    open_ns: int | None
-    error_ns: int | None
-    uncertainty_ns: int | None
-    outcome: str
-    whole: bool
-
-
-class Widths(msgspec.Struct, frozen=True, kw_only=True):
-    """All pulses, and the absolute width errors of the whole ones; 0 and None where there is no whole one."""
-
-    count: int
-    whole: int
-    p50_ns: int
-    p99_ns: int
-    max_ns: int
-    max_relative: float
-    worst: Pulse | None
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,27 +153,6 @@ def read_csv(url: str, wanted: Wanted, table: Table) -> Iterator[bytes]:
                 yield bytes(piece)
 
 
-def widths(pulses: tuple[Pulse, ...]) -> Widths:
-    """Return the width errors of the whole pulses; percentiles are the nearest rank."""
-    whole = sorted((p for p in pulses if p.whole), key=lambda p: abs(p.error_ns or 0))
-    errors = [abs(p.error_ns or 0) for p in whole] or [0]
-    return Widths(
-        count=len(pulses),
-        whole=len(whole),
-        p50_ns=_percentile(errors, 50),
-        p99_ns=_percentile(errors, 99),
-        max_ns=errors[-1],
-        max_relative=max(
-            (abs(p.error_ns or 0) / max(1, p.open_ns or 1) for p in whole), default=0.0
-        ),
-        worst=whole[-1] if whole else None,
-    )
-
-
-def _percentile(ordered: list[int], percent: int) -> int:
-    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
-
-
 @contextlib.contextmanager
 def _connection(url: str) -> Iterator[psycopg.Connection]:
     """Give a connection that can change nothing and sees one moment."""
@@ -281,7 +231,8 @@ _PULSES: LiteralString = (
     "coalesce(a.iterations, '{}') AS iterations, a.plc_write_start_time AS opened, a.duration_ns AS open_ns, "
     "CASE WHEN a.plc_write_start_time IS NOT NULL AND a.plc_close_start_time IS NOT NULL THEN a.error_ns END AS error_ns, "
     "a.uncertainty_ns, a.final_status AS outcome, "
-    "a.final_status = 'Confirmed' AND a.error_ns IS NOT NULL AND coalesce(s.error, '') = '' AS whole "
+    "a.final_status = 'Confirmed' AND (a.error_ns IS NOT NULL OR coalesce(a.timed_by, '') = 'plc') "
+    "AND coalesce(s.error, '') = '' AS whole, coalesce(a.timed_by, '') = 'plc' AS by_plc "
     "FROM recipe_execution_audit a LEFT JOIN step_execution_history s "
     "ON s.process_id = a.process_id AND s.step_number = a.step_sequence "
     "WHERE a.process_id = %(uid)s AND a.operation_type = 'valve' ORDER BY a.step_sequence"
@@ -365,7 +316,7 @@ _TIME = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 _CSV: dict[Table, sql.Composable] = {
     "pulses": sql.SQL(
         "SELECT ordinal, step, valve, array_to_string(iterations, '/') AS iterations, to_char(opened, %(time)s) AS opened, "
-        "open_ns, error_ns, uncertainty_ns, outcome, whole FROM ({}) AS pulses"
+        "open_ns, error_ns, uncertainty_ns, outcome, whole, by_plc FROM ({}) AS pulses"
     ).format(sql.SQL(_PULSES)),
     "steps": sql.SQL(
         "SELECT step_number AS ordinal, step_path AS path, step_name AS step, step_type AS kind, "

@@ -26,7 +26,7 @@ COLUMNS: Mapping[str, str] = {
     "recipe_execution_audit": "machine_id process_id feed feed_position operation_type requested_by step_sequence "
     "step_path step_name iterations target target_value duration_ns operation_initiated_at plc_write_start_time "
     "plc_write_end_time plc_close_start_time plc_close_end_time error_ns uncertainty_ns operation_completed_at "
-    "final_status error_message",
+    "final_status error_message timed_by",
     "machine_events": "feed feed_position machine_id process_id session kind timestamp body",
     "scans": "feed feed_position machine_id transaction_id process_id session sequence timestamp duration_ns late_ns "
     "plant_digest signals bad",

@@ -13,8 +13,9 @@ from ald.cli.render_report import (
     summary_lines,
     timing,
 )
-from ald.store.report import Feed, Pulse, Report, Run, Step, Stored, Trace, Widths, widths
+from ald.store.report import Feed, Report, Run, Step, Stored, Trace
 from ald.store.report_cycles import Loop
+from ald.store.widths import Pulse, Widths, widths
 from ald.wire import Reached
 from unit.cli.pages import printed
 
@@ -206,3 +207,15 @@ def test_a_run_that_ended_in_a_loop_says_where_another_goes_on(outcome, reached,
         any(line.startswith("Go on     cycle 37 of 100 of deposit was begun") for line in found)
         == said
     )
+
+
+def test_pulses_that_the_plc_timed_are_named_without_an_error_and_judge_nothing():
+    timed = msgspec.structs.replace(pulse(4, None), whole=True, by_plc=True)
+    alone = widths((timed, timed))
+    assert pulses(alone) == "2; 2 timed by the PLC, not measured, to 2.000 ms"
+    assert timing(msgspec.structs.replace(RUN, max_relative_error=0.2), alone) == ()
+    mixed = pulses(widths((*PULSES, timed)))
+    assert mixed.startswith("4 (1 of them cut short or not confirmed); width error p50")
+    assert mixed.endswith("; 1 timed by the PLC, not measured, to 2.000 ms")
+    page = printed(report_page(msgspec.structs.replace(REPORT, pulses=(timed,))))
+    assert any("by PLC" in line for line in page)

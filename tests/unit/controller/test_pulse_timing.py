@@ -65,3 +65,21 @@ def test_there_is_no_verdict_while_the_run_is_on_and_its_words_do_not_move():
 
 def test_of_a_gateway_that_does_not_say_what_is_wanted_nothing_is_said():
     assert timing_met(s.progress_of(timing=PulseTiming())) == ()
+
+
+def test_pulses_that_nobody_measured_have_no_error_and_are_not_judged():
+    progress = ended(whole=0, by_plc=12, plc_uncertainty_ns=2_000_000)
+    assert pulses_of(progress) == {"count": 201}
+    (fact,) = timing_met(progress)
+    assert (fact.status, fact.reason) == ("Unknown", "TimedByPLC")
+    assert "12 pulses were timed by the PLC itself" in fact.message
+    assert "to 2.0 ms" in fact.message
+
+
+@pytest.mark.parametrize(("worst_ms", "status"), [(4.0, "True"), (6.0, "False")])
+def test_beside_measured_pulses_those_of_the_plc_are_named_and_change_no_verdict(worst_ms, status):
+    progress = ended(worst_ms, by_plc=12, plc_uncertainty_ns=2_000_000)
+    assert pulses_of(progress)["worstErrorMs"] == worst_ms
+    (fact,) = timing_met(progress)
+    assert fact.status == status
+    assert "Besides these: 12 pulses were timed by the PLC itself" in fact.message

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from msgspec.structs import replace
+
 from ald.plant.model import (
     DataType,
     ExclusionGroup,
@@ -21,6 +23,7 @@ from ald.plant.model import (
     SafeState,
     SafeValve,
     Table,
+    TimedPulse,
     Valve,
     digest,
 )
@@ -95,6 +98,25 @@ PLANT = Plant(
     ),
     heartbeat=Heartbeat(address=100, period_ns=500 * MS, timeout_ns=2 * S),
 )
+
+
+def timed(plant: Plant, *names: str, resolution_ns: int = MS) -> Plant:
+    """Return the plant with valves whose pulses the PLC times: registers from 50, triggers from coil 12, done bits from 4 on."""
+    valves = tuple(
+        replace(
+            each,
+            timed=TimedPulse(
+                duration=Point(table=Table.HOLDING, address=50 + i, type=DataType.UINT16),
+                resolution_ns=resolution_ns,
+                trigger=12 + i,
+                done=Point(table=Table.DISCRETE, address=4 + i, type=DataType.BOOL),
+            ),
+        )
+        if each.name in names
+        else each
+        for i, each in enumerate(plant.valves)
+    )
+    return replace(plant, valves=valves)
 
 
 def valve(name: str, open_ms: float) -> Instruction:

@@ -6,7 +6,9 @@ import struct
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from unit.engine.programs import MS, PLANT, S
+from ald.engine.timed import DONE_WITHIN_NS
+from unit.engine.programs import MS, PLANT, S, timed
+from unit.engine.simulated_timers import Timers
 
 if TYPE_CHECKING:
     from unit.engine.simulation import Simulation
@@ -15,6 +17,10 @@ WIDTH_SLACK_NS = 60 * MS
 WIDTH_SLACK_FAULTY_NS = 8 * S
 VALVES = {v.coil: v for v in PLANT.valves}
 GROUP = {v.coil for v in PLANT.valves if v.name in PLANT.groups[0].valves}
+TIMED = ("spare", "vent")
+"""Valves that the PLC times, where it times any."""
+TRIGGERS = {v.timed.trigger: v for v in timed(PLANT, *TIMED).valves if v.timed is not None}
+WIDTHS = {v.timed.duration.address: v for v in TRIGGERS.values() if v.timed is not None}
 assert PLANT.heartbeat is not None
 BEAT = PLANT.heartbeat.address
 STUCK_NS = 1 * S
@@ -42,6 +48,7 @@ class Plc:
         # Valves that somebody else has opened, and those that somebody else has shut in mid-pulse, each with when.
         self.strange_ns: dict[int, int] = {}
         self.robbed_ns: dict[int, int] = {}
+        self.timers = Timers(sim, self)
 
     def serve(self, pdu: bytes) -> bytes:
         function, address, count = struct.unpack_from(">BHH", pdu)
@@ -99,6 +106,7 @@ class Plc:
             self.strange_ns[coil] = self.sim.now
             self.robbed_ns.pop(coil, None)
         elif self.strange_ns.pop(coil, None) is None:
+            self.timers.cancel(coil)
             del self.opened_ns[coil]
             self.robbed_ns[coil] = self.sim.now
 
@@ -110,12 +118,15 @@ class Plc:
     def tidy_up(self) -> None:
         """Whoever opened valves by hand shuts them, and the gas flows again."""
         self.stuck_ns = None
+        self.timers.mend()
         for coil in list(self.strange_ns):
             self.meddle(coil)
 
     def switch(self, coil: int, *, is_open: bool) -> None:
         was = self.coils.get(coil, False)
         self.coils[coil] = is_open
+        if was is not is_open:
+            self.timers.switched(coil, is_on=is_open)
         robbed_ns = self.robbed_ns.pop(coil, self.sim.now)
         calm_ns = max(self.sim.troubled_ns, self.sim.rules.connected_ns)
         is_long = calm_ns < robbed_ns <= self.sim.now - ROBBED_NS
@@ -157,6 +168,9 @@ class Plc:
             self.purged_ns = 0
         calm = sim.troubled_ns < began - 2 * S
         slack = WIDTH_SLACK_NS + 2 * sim.slow_ns if calm else WIDTH_SLACK_FAULTY_NS
+        if self.timers.is_jammed:
+            # Its timer is out of order, which looks at it tell.
+            slack += DONE_WITHIN_NS + WIDTH_SLACK_NS + 2 * sim.slow_ns
         limit = sim.widest_ns[VALVES[coil].name] + slack
         sim.require(
             sim.now - began <= limit, f"{VALVES[coil].name} was open for {sim.now - began} ns"

@@ -23,11 +23,12 @@ from ald.records.event import (
     StateChanged,
     StepEnded,
     StepStarted,
+    TimedBy,
     WriteOutcome,
 )
 from ald.wire import DriverStatus, RunProgress
 from unit.engine.programs import MS, PLANT, S
-from unit.engine.simulated_plc import BEAT, GROUP, VALVES
+from unit.engine.simulated_plc import BEAT, GROUP, TIMED, TRIGGERS, VALVES, WIDTHS
 
 if TYPE_CHECKING:
     from unit.engine.simulation import Simulation
@@ -56,6 +57,7 @@ class Rules:
         self.connected_ns = 0
         self.steps: dict[int, StepStarted] = {}
         self.openings = dict.fromkeys(COILS, 0)
+        self.claimed: dict[str, int] = {}
         self._began: set[tuple[type, str, int]] = set()
 
     # At the wire.
@@ -67,22 +69,36 @@ class Rules:
             self._count_opening(pdu)
             return
         sim = self.sim
-        if address not in VALVES:
+        if sim.is_timed and (address in TRIGGERS or address in WIDTHS):
+            self._timer_told(function, address, value)
+        elif address not in VALVES:
             is_told = any(step.step in WRITING for step in self.steps.values())
             is_safe_state = (self.is_safing or self.is_aborted) and pdu in SAFE
             sim.require(is_told or is_safe_state, f"{pdu.hex()} is of no step on record")
         elif function == 5 and value == 0xFF00:
             name = VALVES[address].name
+            is_by_plc = sim.is_timed and name in TIMED
+            sim.require(not is_by_plc, f"{name} was opened by its coil, and the PLC times it")
             sim.require(
                 name in self.opening, f"{name} was told to open, and no pulse on record is on"
             )
         self._count_opening(pdu)
 
+    def _timer_told(self, function: int, address: int, value: int) -> None:
+        """Clearing a trigger harms nobody; setting one, or a width, is of a pulse on record."""
+        if address in TRIGGERS and not (function == 5 and value == 0xFF00):
+            return
+        name = (TRIGGERS.get(address) or WIDTHS[address]).name
+        self.sim.require(
+            name in self.opening, f"the timer of {name} was told something, and no pulse is on"
+        )
+
     def _count_opening(self, pdu: bytes) -> None:
         function, address, value = struct.unpack_from(">BHH", pdu)
-        if function != 5 or value != 0xFF00 or address not in VALVES:
+        moved = VALVES.get(address) or (TRIGGERS.get(address) if self.sim.is_timed else None)
+        if function != 5 or value != 0xFF00 or moved is None:
             return
-        name = VALVES[address].name
+        name = moved.name
         self.sent[name] += 1
         self.sim.require(self.sent[name] <= self.openings[name], f"{name} was told to open twice")
 
@@ -90,6 +106,9 @@ class Rules:
         """The first thing that a connection moves is the valves, to their safe positions."""
         function, address, _ = struct.unpack_from(">BHH", pdu)
         is_shutting = function == 15 and address == min(VALVES) and not pdu[6] & 7
+        if self.sim.is_timed and address in TRIGGERS:
+            # A trigger would open its valve behind the write that shuts it.
+            is_shutting = not (pdu[6] if function == 15 else pdu[3])
         self.sim.require(is_shutting, f"a connection begins with {pdu.hex()}, not the safe state")
 
     # On record.
@@ -144,10 +163,24 @@ class Rules:
         self.sim.require(is_strange or not (is_open and is_said_shut), f"{event.valve} is not shut")
         was_said = not is_said_shut or event.closed_ack_ns > 0
         self.sim.require(was_said, f"nobody said that {event.valve} is shut")
+        if event.timed_by is TimedBy.PLC and is_said_shut and not event.closed_sent_ns:
+            self._carried_out(event)
         # One that was refused, or that the safe state ended, has no width to keep.
         is_whole = is_said_shut and event.opened_ack_ns > 0 and not self.is_safing
         self.sim.require(
             not is_whole or event.error_ns >= 0, f"{event.valve} closed before its time"
+        )
+
+    def _carried_out(self, event: PulseDone) -> None:
+        """What is on record as timed by the PLC to its end, the PLC has carried out, with this width."""
+        if event.opened_ack_ns == 0 or self.is_safing:
+            return
+        name = event.valve
+        self.claimed[name] = self.claimed.get(name, 0) + 1
+        carried = self.sim.plc.timers.carried.get(name, [])
+        is_real = self.claimed[name] <= len(carried) and carried[-1] == event.open_ns
+        self.sim.require(
+            is_real, f"{name} is on record as open for {event.open_ns} ns, and was not"
         )
 
     def _state_changed(self, event: StateChanged) -> None:
@@ -159,7 +192,8 @@ class Rules:
             self._nothing_is_on()
         if event.reason == "SafeStateConfirmed":
             plc = self.sim.plc
-            on = [c for c in (0, *VALVES) if plc.coils.get(c) and c not in plc.strange_ns]
+            moving = (0, *VALVES, *(TRIGGERS if self.sim.is_timed else ()))
+            on = [c for c in moving if plc.coils.get(c) and c not in plc.strange_ns]
             self.sim.require(not on, f"a safe state is called confirmed with coils {on} on")
 
     def _once(self, event: Event, run: str, ordinal: int) -> None:

@@ -58,10 +58,11 @@ from unit.engine.programs import (
     flow,
     order,
     purge,
+    timed,
     valve,
 )
 from unit.engine.simulated_parts import BrokenError, Clock, Crash, FakeRecorder
-from unit.engine.simulated_plc import BEAT, VALVES, Plc
+from unit.engine.simulated_plc import BEAT, TIMED, VALVES, Plc
 from unit.engine.simulated_rules import MOVED_NS, Rules
 from unit.engine.simulated_wire import SOCKET, FakeConnection
 
@@ -107,7 +108,10 @@ class Simulation:
             requests_in_flight=self.rng.choice((1, 1, 2, 4)),
             timeout_ns=self.rng.choice((200, 500, 1000)) * MS,
         )
-        self.plant = replace(PLANT, link=link, max_hold_ns=1 * S, scan_period_ns=200 * MS)
+        plant = replace(PLANT, link=link, max_hold_ns=1 * S, scan_period_ns=200 * MS)
+        # Apart from the others as well: of half of the machines the PLC times some valves.
+        self.is_timed = random.Random(f"timers of {seed}").random() < 0.5
+        self.plant = timed(plant, *TIMED) if self.is_timed else plant
         self.kept: Plant | None = self.plant
         self.slow_ns = self.rng.choice((1, 1, 2, 4, 20)) * MS
         self.fault_rate = self.rng.choice((0.0, 0.001, 0.003, 0.01))
@@ -291,6 +295,7 @@ class Simulation:
         rare = (
             *(self.ask_abort, self.fill, self.stop, self.crash, self.crash, self.clock_step),
             *(self.meddle, self.usurp, self.protect, self.pause, self.plc.stick),
+            *((self.plc.timers.jam, self.plc.timers.deafen) if self.is_timed else ()),
         )
         for when in (300, 1900, 3500):
             self.at(self.start_ns + when * MS, self.ask_plant)

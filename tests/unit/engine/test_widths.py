@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ald.engine.widths import added, widths_of
+from ald.engine.widths import added, added_by_plc, widths_of
 from ald.program.model import Timing
 from unit.engine.programs import MS, S, compiled, valve
 
@@ -53,3 +53,11 @@ def test_the_limits_are_those_of_the_program():
     strict = msgspec.structs.replace(compiled(valve("tma", 40)), timing=limit)
     found = added(widths_of(strict), 1, 40 * MS).timing
     assert (found.max_error_ns, found.max_relative_error) == (3 * MS, 0.1)
+
+
+def test_a_pulse_of_the_plc_adds_no_error_and_its_largest_uncertainty_is_kept():
+    measured = added(EMPTY, 3 * MS, 40 * MS)
+    found = added_by_plc(added_by_plc(measured, 2 * MS), 1 * MS)
+    assert (found.timing.by_plc, found.timing.plc_uncertainty_ns) == (2, 2 * MS)
+    left = msgspec.structs.replace(found.timing, by_plc=0, plc_uncertainty_ns=0)
+    assert (left, found.worst_ns) == (measured.timing, measured.worst_ns)

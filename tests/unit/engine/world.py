@@ -4,14 +4,16 @@ import heapq
 import itertools
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
-from ald.engine.effects import CancelWrites, Coils, Exit, Journal, UsePlant, Write
+from ald.engine.effects import CancelWrites, Coils, Exit, Journal, Look, UsePlant, Write
 from ald.engine.inputs import (
     Answered,
     Input,
     LinkDown,
     LinkUp,
+    Looked,
     OpenRun,
     PlantGiven,
     RunGiven,
@@ -25,7 +27,7 @@ from ald.engine.inputs import (
 from ald.engine.state import LastRun, State
 from ald.engine.step import step
 from ald.engine.wake import edge_ns, wake_ns
-from ald.plant.model import Plant, Table, digest, signals
+from ald.plant.model import Plant, Table, TimedPulse, Valve, digest, signals
 from ald.plant.words import decode
 from ald.records.event import Event, PulseDone, RunEnded, RunOutcome
 from ald.records.scan import Quality, Scan
@@ -73,6 +75,12 @@ class World:
         self._withdrawn: set[int] = set()
         self._busy_until = 0
         self._sequence = 0
+        # The PLC's timers: what became of each pulse, and whether they see triggers and end.
+        self.timers: dict[str, int] = {}
+        self.is_deaf = False
+        self.is_stuck = False
+        self.bits: dict[int, bool] = dict.fromkeys(range(32), False)
+        self.stubborn: dict[int, int] = {}
         self.plant = plant
         self.give(
             Started(
@@ -198,6 +206,8 @@ class World:
                     self.journal.append(event)
                 case Write():
                     self._write(effect)
+                case Look():
+                    self._look(effect)
                 case CancelWrites(lane=lane):
                     for token, write in list(self._flying.items()):
                         if write.lane is lane and token not in self._withdrawn:
@@ -249,13 +259,79 @@ class World:
     def _arrive(self, write: Write) -> None:
         if isinstance(write.target, Coils):
             for index, bit in enumerate(write.target.bits):
-                address = write.target.address + index
-                if self.coils[address] != bit:
-                    self.trace.append((self.now, address, bit))
-                self.coils[address] = bit
+                self._switch(write.target.address + index, bit)
         else:
             for index, word in enumerate(write.target.words):
                 self.words[write.target.address + index] = word
+
+    def _switch(self, address: int, bit: bool) -> None:
+        was, self.coils[address] = self.coils[address], bit
+        if was == bit:
+            return
+        self.trace.append((self.now, address, bit))
+        assert self.plant is not None
+        for valve in self.plant.valves:
+            if valve.timed is None:
+                continue
+            if address == valve.timed.trigger and bit and not self.is_deaf:
+                self._at(self.now + self.plant.link.cycle_ns, partial(self._pulled, valve))
+            elif (
+                not bit
+                and valve.name in self.timers
+                and address
+                in (
+                    valve.coil,
+                    valve.timed.trigger,
+                )
+            ):
+                del self.timers[valve.name]
+                self._switch(valve.coil, False)
+                self._switch(valve.timed.trigger, False)
+
+    def _pulled(self, valve: Valve) -> None:
+        """The PLC's cycle sees the trigger, if it is still set."""
+        timed = valve.timed
+        if timed is None or not self.coils[timed.trigger] or valve.name in self.timers:
+            return
+        number = self.timers[valve.name] = self.now
+        self.bits[timed.done.address] = False
+        self._switch(valve.coil, True)
+        width_ns = self.words[timed.duration.address] * timed.resolution_ns
+        if not self.is_stuck:
+            self._at(self.now + width_ns, lambda: self._over(valve, timed, number))
+
+    def _over(self, valve: Valve, timed: TimedPulse, number: int) -> None:
+        if self.timers.get(valve.name) == number:
+            del self.timers[valve.name]
+            self._switch(valve.coil, False)
+            self.bits[timed.done.address] = True
+            self._switch(timed.trigger, False)
+
+    def _look(self, look: Look) -> None:
+        sent = max(self.now, self._busy_until)
+        self._busy_until = sent + self.round_trip_ns
+        found: list[tuple[int, ...] | None] = []
+        self._at(sent + self.round_trip_ns // 2, lambda: found.append(self._read(look)))
+        self._at(sent + self.round_trip_ns, lambda: self._looked(look, sent, found[0]))
+
+    def _read(self, look: Look) -> tuple[int, ...] | None:
+        if look.table is Table.HOLDING:
+            words = self.words | self.stubborn
+            return tuple(words[look.address + i] for i in range(look.count))
+        bits = self.coils if look.table is Table.COIL else self.bits
+        return tuple(int(bits[look.address + i]) for i in range(look.count))
+
+    def _looked(self, look: Look, sent: int, found: tuple[int, ...] | None) -> None:
+        self.give(
+            Looked(
+                at_ns=self.now,
+                token=look.token,
+                values=found if self.connected else None,
+                error="",
+                sent_ns=sent,
+                acked_ns=self.now,
+            )
+        )
 
     def _acked(self, write: Write, sent: int, fate: str) -> None:
         if self._flying.pop(write.token, None) is not None:

@@ -11,13 +11,14 @@ from ald.plant.model import (
     AddressRange,
     DataType,
     Gas,
+    Point,
     SafeAction,
     SafeOutput,
     SafeState,
     SafeValve,
     Table,
 )
-from unit.engine.programs import PLANT
+from unit.engine.programs import PLANT, timed
 
 DAY_NS = 86_400 * 10**9
 
@@ -156,3 +157,39 @@ def test_one_bit_of_a_register_can_be_read_and_never_written():
                 safe_state=replace(PLANT.safe_state, outputs=(written,)),
             )
         )
+
+
+def timed_by(**changes):
+    """Return the plant with a timer of its second valve, of which something is changed."""
+    plant = timed(PLANT, "water", "tma")
+    valve = plant.valves[1]
+    assert valve.timed is not None
+    changed = replace(valve, timed=replace(valve.timed, **changes))
+    return replace(plant, valves=(plant.valves[0], changed, *plant.valves[2:]))
+
+
+def test_a_plant_with_timers_passes():
+    check_plant(timed_by())
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"trigger": -1}, "trigger"),
+        ({"trigger": 8}, "trigger"),  # the coil of the valve before
+        ({"trigger": 12}, "trigger"),  # the trigger of the valve before
+        ({"resolution_ns": 0}, "resolution_ns"),
+        ({"duration": Point(table=Table.INPUT, address=1, type=DataType.UINT16)}, "duration"),
+        ({"duration": Point(table=Table.HOLDING, address=1, type=DataType.FLOAT32)}, "duration"),
+        (
+            {"duration": Point(table=Table.HOLDING, address=65535, type=DataType.UINT32)},
+            "duration.address",
+        ),
+        ({"done": Point(table=Table.HOLDING, address=1, type=DataType.UINT16)}, "done"),
+        ({"done": Point(table=Table.COIL, address=65536, type=DataType.BOOL)}, "done.address"),
+    ],
+)
+def test_a_timer_that_nobody_can_work_with_is_refused(changes, path):
+    with pytest.raises(InvalidInputError) as refused:
+        check_plant(timed_by(**changes))
+    assert f"valves.water.timed.{path}" in [each.path for each in refused.value.violations]

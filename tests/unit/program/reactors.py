@@ -72,6 +72,16 @@ def machine() -> Document:
     return document
 
 
+def with_timer(document: Document) -> Document:
+    """Return the document with a timer for tma: width in holding 300 and 301, trigger at coil 40, done at discrete 12."""
+    document["spec"]["valves"][0]["timedPulse"] = {
+        "duration": {"address": 300, "type": "uint32", "order": "CDAB", "resolution": "0.5ms"},
+        "trigger": 40,
+        "done": {"table": "discrete", "address": 12},
+    }
+    return document
+
+
 def plant_of(document: Document) -> Plant:
     """Compile a document as the operator does."""
     return compile_machine(parse_machine(document).spec, IDENTITY, 7)

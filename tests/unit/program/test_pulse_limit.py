@@ -1,7 +1,8 @@
 import pytest
 
 from ald.program.model import Pulse, Timing, Wait
-from ald.program.pulse_limit import minimum_ns, reason, too_short
+from ald.program.pulse_limit import minimum_ns, reason, too_short, untimeable
+from unit.engine.programs import PLANT, timed
 
 MS = 1_000_000
 
@@ -23,7 +24,7 @@ def test_the_limit_is_what_is_uncertain_over_the_share_that_may_be(
 
 def test_a_pulse_as_long_as_the_limit_is_long_enough():
     steps = (pulse(25), Wait(path="p", name="w", duration_ns=1), pulse(24.999), pulse(26))
-    assert [each.open_ns for each in too_short(steps, 25 * MS)] == [24_999_000]
+    assert [each.open_ns for each in too_short(steps, PLANT, 25 * MS)] == [24_999_000]
 
 
 def test_the_reason_has_all_figures():
@@ -32,3 +33,14 @@ def test_the_reason_has_all_figures():
         "step tma opens valve tma for 10ms, and the shortest pulse that can be timed honestly is 25ms:"
         " (plc.cycle 2ms + 3ms) / 0.2"
     )
+
+
+def test_a_pulse_that_the_plc_times_has_the_limits_of_its_register():
+    plant = timed(PLANT, "tma")
+    steps = (pulse(2), pulse(2.5), pulse(65_535), pulse(65_536))
+    assert not list(too_short(steps, plant, 25 * MS))
+    assert [(each.open_ns // 1000, why) for each, why in untimeable(steps, plant)] == [
+        (2500, "the PLC times whole multiples of 1ms"),
+        (65_536_000, "the PLC times 1ms to 1m5.535s"),
+    ]
+    assert not list(untimeable(steps, PLANT))

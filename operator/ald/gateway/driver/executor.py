@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from ald.engine import status, wake
-from ald.engine.effects import CancelWrites, Effect, Exit, Journal, UsePlant, Write
+from ald.engine.effects import CancelWrites, Effect, Exit, Journal, Look, UsePlant, Write
 from ald.engine.inputs import (
     AbortAsked,
     ClockStep,
@@ -270,9 +270,9 @@ class Executor:
             match effect:
                 case Journal():
                     pass  # Done already.
-                case Write():
-                    assert self._station is not None, "a write needs a plant"
-                    self._station.write(effect, self._parts.clock.monotonic_ns())
+                case Write() | Look():
+                    assert self._station is not None, "a write or a look needs a plant"
+                    self._station.submit(effect, self._parts.clock.monotonic_ns())
                 case CancelWrites(lane=lane):
                     if self._station is not None:
                         self._station.cancel(lane)

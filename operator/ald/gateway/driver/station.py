@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ald.engine.effects import Coils, Lane, Target, Write
-from ald.engine.inputs import Answered, Input, LinkDown, LinkUp, Scanned, Sent, WatchdogSeen
+from ald.engine.effects import Coils, Lane, Look, Target, Write
+from ald.engine.inputs import Answered, Input, LinkDown, LinkUp, Looked, Scanned, Sent, WatchdogSeen
 from ald.gateway.driver.heartbeat import Heartbeat
 from ald.gateway.driver.readback import OPEN_MAX, Readback
 from ald.gateway.driver.scanner import Scanner
 from ald.gateway.driver.spread import WriteSpread
 from ald.gateway.driver.trouble import Trouble
 from ald.plant.model import Mode
+from ald.plc import codec
 from ald.plc import link as plc
 from ald.plc.connection import Connection
-from ald.plc.request import WriteCoil, WriteCoils, WriteRegisters
+from ald.plc.request import (
+    Read,
+    ReadBits,
+    ReadRegisters,
+    WriteCoil,
+    WriteCoils,
+    WriteRegisters,
+)
 from ald.plc.times import BOUNDS_NS
 from ald.wire import IoTimes, LaneFailures, LinkFigures, LinkStatus, ScanStatus
 
@@ -57,6 +65,7 @@ class Station:
             )
         self._heartbeat_trouble = Trouble("heartbeat", log)
         self._readback = Readback(READBACK_TOKEN)
+        self._looks: dict[int, Read] = {}
         self.write_spread = WriteSpread()
         self._is_connected = False
         self._connects = 0
@@ -104,11 +113,24 @@ class Station:
 
     # What the engine wants.
 
-    def write(self, write: Write, now_ns: int) -> None:
-        """Hand a write of the engine to the link; `flush` sends it."""
+    def submit(self, wanted: Write | Look, now_ns: int) -> None:
+        """Hand a write or a look of the engine to the link; `flush` sends it."""
+        if isinstance(wanted, Write):
+            self._write(wanted, now_ns)
+        else:
+            self._look(wanted, now_ns)
+
+    def _write(self, write: Write, now_ns: int) -> None:
         lane, request = _LANES[write.lane], _request(write.target)
         self._readback.submitted(lane, request, write.token)
         self._link.submit(lane, request, write.token, now_ns)
+
+    def _look(self, look: Look, now_ns: int) -> None:
+        request = (ReadBits if look.table.is_bits else ReadRegisters)(
+            look.table, look.address, look.count
+        )
+        self._looks[look.token] = request
+        self._link.submit(plc.Lane.RECIPE, request, look.token, now_ns)
 
     def cancel(self, lane: Lane) -> None:
         """Take back what waits in a lane."""
@@ -174,7 +196,9 @@ class Station:
     def _settled(
         self, completion: plc.Completion, run: str, now_ns: int, offset_ns: int
     ) -> Iterator[Input]:
-        if completion.token > 0:
+        if completion.token in self._looks:
+            yield _looked(completion, self._looks.pop(completion.token), now_ns)
+        elif completion.token > 0:
             if not self._readback.settles(completion, self._link, now_ns):
                 yield _answered(completion, now_ns)
         elif self._readback.owns(completion.token):
@@ -247,6 +271,22 @@ def _answered(completion: plc.Completion, now_ns: int) -> Answered:
         token=completion.token,
         ok=completion.ok,
         unknown=completion.unknown,
+        error=str(completion.error) if completion.error is not None else "",
+        sent_ns=completion.sent_ns,
+        acked_ns=completion.acked_ns,
+    )
+
+
+def _looked(completion: plc.Completion, request: Read, now_ns: int) -> Looked:
+    values: tuple[int, ...] | None = None
+    if completion.ok:
+        is_bits = isinstance(request, ReadBits)
+        data = completion.data
+        values = tuple(codec.unpack_bits(data, request.count)) if is_bits else codec.words(data)
+    return Looked(
+        at_ns=now_ns,
+        token=completion.token,
+        values=values,
         error=str(completion.error) if completion.error is not None else "",
         sent_ns=completion.sent_ns,
         acked_ns=completion.acked_ns,

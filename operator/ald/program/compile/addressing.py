@@ -54,7 +54,7 @@ def _check_readable(claim: Claim, plc: PLC, findings: Findings) -> None:
 
 
 def claims(spec: api.MachineSpec) -> Iterator[Claim]:
-    """Yield what the valves, the heartbeat and the parameters claim, owners before those who may only read."""
+    """Yield what the valves with their timers, the heartbeat and the parameters claim, owners before those who may only read."""
     for index, valve in enumerate(spec.valves):
         yield Claim(
             owner=f"valve {valve.name}",
@@ -64,6 +64,10 @@ def claims(spec: api.MachineSpec) -> Iterator[Claim]:
             first=valve.coil,
             count=1,
         )
+        if valve.timed_pulse is not None:
+            yield from _timed_pulse(
+                valve.name, f"spec.valves[{index}].timedPulse", valve.timed_pulse
+            )
     if spec.heartbeat is not None:
         yield Claim(
             owner="the heartbeat",
@@ -88,3 +92,31 @@ def claims(spec: api.MachineSpec) -> Iterator[Claim]:
             alias_of=parameter.alias_of,
             bit=parameter.bit,
         )
+
+
+def _timed_pulse(valve: str, path: str, timed: api.TimedPulse) -> Iterator[Claim]:
+    """Yield what the PLC's timer of one valve claims."""
+    yield Claim(
+        owner=f"the width of valve {valve}",
+        path=f"{path}.duration",
+        field="address",
+        table=Table.HOLDING,
+        first=timed.duration.address,
+        count=DataType(timed.duration.type).words,
+    )
+    yield Claim(
+        owner=f"the trigger of valve {valve}",
+        path=path,
+        field="trigger",
+        table=Table.COIL,
+        first=timed.trigger,
+        count=1,
+    )
+    yield Claim(
+        owner=f"the done bit of valve {valve}",
+        path=f"{path}.done",
+        field="address",
+        table=Table(timed.done.table),
+        first=timed.done.address,
+        count=1,
+    )

@@ -7,13 +7,17 @@ from ald.api.meta import MACHINE_NAME_LENGTH_MAX
 from ald.api.plc import PLC
 from ald.plant.model import (
     AddressRange,
+    DataType,
     Heartbeat,
     Identity,
     LinkSettings,
     Mode,
+    Order,
     Parameter,
     Plant,
+    Point,
     Table,
+    TimedPulse,
     Valve,
 )
 from ald.program.compile import addressing, parameters, protection
@@ -46,10 +50,7 @@ def compile_machine(spec: api.MachineSpec, identity: Identity, generation: int) 
     addressing.check_addresses(spec, findings)
     gases = protection.compile_gases(spec.gases, by_name, findings)
     owned = {gas.setpoint for gas in gases}
-    valves = tuple(
-        Valve(name=v.name, number=v.number, coil=v.coil, max_open_ns=_ns(v.maximum_open))
-        for v in spec.valves
-    )
+    valves = tuple(_valve(valve) for valve in spec.valves)
     protection.check_valves(spec, findings)
     groups = protection.compile_groups(spec, gases, by_name, findings)
     safe_state = protection.compile_safe_state(spec, gases, by_name, findings)
@@ -76,6 +77,31 @@ def compile_machine(spec: api.MachineSpec, identity: Identity, generation: int) 
         allow_without_watchdog=spec.allow_without_watchdog,
         interlocks=interlocks,
         readiness=readiness,
+    )
+
+
+def _valve(valve: api.Valve) -> Valve:
+    return Valve(
+        name=valve.name,
+        number=valve.number,
+        coil=valve.coil,
+        max_open_ns=_ns(valve.maximum_open),
+        timed=_timed(valve.timed_pulse) if valve.timed_pulse is not None else None,
+    )
+
+
+def _timed(timed: api.TimedPulse) -> TimedPulse:
+    duration, done = timed.duration, timed.done
+    return TimedPulse(
+        duration=Point(
+            table=Table.HOLDING,
+            address=duration.address,
+            type=DataType(duration.type),
+            order=Order(duration.order),
+        ),
+        resolution_ns=_ns(duration.resolution),
+        trigger=timed.trigger,
+        done=Point(table=Table(done.table), address=done.address, type=DataType.BOOL),
     )
 
 

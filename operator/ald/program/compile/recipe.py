@@ -109,7 +109,9 @@ def _short_pulses(
     """Yield the pulses that no link could time well enough: the cycle of the PLC alone is too long for them."""
     limit_ns = pulse_limit.minimum_ns(plant.link.cycle_ns, 0, timing)
     made_of = f"plc.cycle {format_duration(plant.link.cycle_ns)}"
-    for pulse in pulse_limit.too_short(instructions, limit_ns) if not timing.allow_short else ():
+    for pulse in (
+        pulse_limit.too_short(instructions, plant, limit_ns) if not timing.allow_short else ()
+    ):
         yield Violation(
             path=pulse.path,
             value=format_duration(pulse.open_ns),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from ald.api import recipe as api
 from ald.errors import InvalidInputError
+from ald.plant import timed_pulse
 from ald.plant.limits import limit_violation
 from ald.plant.model import DataType, Parameter, Plant
 from ald.program.compile.conditions import check_condition, compile_condition
@@ -168,6 +169,15 @@ class Steps:
                 field if step.open is not None else f"{field}From",
                 f"valve {valve.name} opens for at most {format_duration(valve.max_open_ns)}",
                 "choose a shorter time",
+                value=format_duration(open_ns),
+            )
+            return None
+        broken = timed_pulse.broken(valve.timed, open_ns) if valve.timed is not None else ""
+        if broken:
+            self._findings.add(
+                field if step.open is not None else f"{field}From",
+                f"valve {valve.name}: {broken}",
+                "choose a width that its duration register holds",
                 value=format_duration(open_ns),
             )
             return None

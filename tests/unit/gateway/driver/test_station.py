@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
+from ald.engine.effects import Look
+from ald.engine.inputs import Looked
 from ald.gateway.driver.requests import with_figures
 from ald.gateway.driver.spread import WRITES_MIN
 from ald.gateway.driver.station import HEARTBEAT_TOKEN, Station
 from ald.kit.lines import Lines
-from ald.plant.model import digest
+from ald.plant.model import Table, digest
 from ald.plc import times
 from ald.plc.link import Completion, LinkCounters
 from ald.wire import DriverReply, DriverRequest, GetFigures, GetStatus, LaneFailures
@@ -106,3 +108,27 @@ def test_figures_are_told_only_to_whom_asks_for_them(station, link):
     assert told.figures is not None
     assert with_figures(reply, DriverRequest(id=1, request=GetStatus()), station) is reply
     assert with_figures(reply, DriverRequest(id=1, request=GetFigures()), None) is reply
+
+
+@pytest.mark.parametrize(
+    ("look", "data", "values"),
+    [
+        (Look(token=5, table=Table.COIL, address=40, count=1), b"\x01", (1,)),
+        (Look(token=5, table=Table.DISCRETE, address=12, count=1), b"\x00", (0,)),
+        (Look(token=5, table=Table.HOLDING, address=300, count=2), b"\xd4\xc0\0\1", (54464, 1)),
+    ],
+)
+def test_a_look_comes_back_with_what_was_read(station, link, look, data, values):
+    link.submit = lambda *_: None
+    station.submit(look, 0)
+    link.done = [completion(5, 1, data=data)]
+    (found,) = [each for each in station.news("", 0) if isinstance(each, Looked)]
+    assert (found.token, found.values) == (5, values)
+
+
+def test_a_look_that_fails_comes_back_without_values(station, link):
+    link.submit = lambda *_: None
+    station.submit(Look(token=5, table=Table.COIL, address=40, count=1), 0)
+    link.done = [completion(5, 1, ok=False)]
+    (found,) = [each for each in station.news("", 0) if isinstance(each, Looked)]
+    assert found.values is None

@@ -3,7 +3,7 @@
 import pytest
 
 from ald.errors import InvalidInputError
-from unit.program.reactors import CLEAR, PLANT, machine, plant_of, program_of, recipe
+from unit.program.reactors import CLEAR, PLANT, machine, plant_of, program_of, recipe, with_timer
 
 WRITABLE = {"name": "sly.value", "writable": True, "minimum": 0, "maximum": 1}
 # In the reactor: coil 15 is tma's, holding 120 and 121 are the set point of N2, holding 200 is the heartbeat.
@@ -117,3 +117,85 @@ def test_two_valves_do_not_share_a_coil_whatever_their_names_are():
 
 def test_the_reactor_as_it_is_declared_is_accepted_so_that_each_refusal_is_for_what_was_added():
     assert plant_of(machine()) == PLANT
+
+
+TIMERS = {
+    "the trigger": {"table": "coil", "address": 40, "type": "bool"},
+    "the done bit, as a coil": {"table": "coil", "address": 12, "type": "bool"},
+    "the width": {"table": "holding", "address": 300, "type": "uint32"},
+    "its first word": {"table": "holding", "address": 300, "type": "uint16"},
+    "its second word": {"table": "holding", "address": 301, "type": "int16"},
+    "a value that ends in it": {"table": "holding", "address": 299, "type": "float32"},
+    "a value that begins in it": {"table": "holding", "address": 301, "type": "float32"},
+    "a value around it": {"table": "holding", "address": 299, "type": "float64"},
+    "one bit of it": {"table": "holding", "address": 301, "type": "bool", "bit": 0},
+}
+
+
+def timer_with(**parameter):
+    document = with_timer(with_parameters(parameter))
+    document["spec"]["parameters"][-1].setdefault("name", "sly.value")
+    return document
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+@pytest.mark.parametrize("taken", TIMERS)
+def test_no_parameter_that_may_be_written_lies_on_a_timer(taken, alias):
+    sly = WRITABLE | TIMERS[taken] | ({"aliasOf": alias} if alias else {})
+    assert any(path.startswith("spec.parameters[7]") for path in refusals(timer_with(**sly)))
+
+
+@pytest.mark.parametrize("twin", [name for name in TIMERS if "bit" not in TIMERS[name]])
+def test_no_recipe_and_no_safe_state_writes_what_reads_a_timer(twin):
+    document = timer_with(**TIMERS[twin])
+    plant = plant_of(document)
+    sly = {"name": "sly", "set": {"parameter": "sly.value", "value": 1}}
+    with pytest.raises(InvalidInputError):
+        program_of(recipe([CLEAR, sly]), plant=plant)
+    document["spec"]["safeState"]["outputs"].append({"parameter": "sly.value", "value": 1})
+    assert any(path.startswith("spec.safeState.outputs[3]") for path in refusals(document))
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("trigger", 15),  # the coil of tma itself
+        ("trigger", 18),  # the coil of another valve
+        ("trigger", 12),  # its own done bit
+        ("trigger", 1),  # a parameter that is written
+        ("done.address", 16),
+        ("duration.address", 199),  # ends in the heartbeat
+        ("duration.address", 120),  # the set point of a gas
+        ("duration.address", 65535),
+    ],
+)
+def test_a_timer_lies_on_nothing_that_belongs_to_somebody(where, value):
+    document = with_timer(machine())
+    timer = document["spec"]["valves"][0]["timedPulse"]
+    *above, last = where.split(".")
+    (timer[above[0]] if above else timer)[last] = value
+    assert refusals(document)
+
+
+def test_two_valves_do_not_share_a_timer():
+    document = with_timer(machine())
+    document["spec"]["valves"][1]["timedPulse"] = document["spec"]["valves"][0]["timedPulse"]
+    assert {path for path in refusals(document) if path.startswith("spec.valves[1].timedPulse")}
+
+
+def test_a_timer_lies_where_the_plc_lets_it_be_read():
+    document = with_timer(machine())
+    ranges = [
+        {"table": "holding", "first": 100, "last": 300},
+        {"table": "coil", "first": 1, "last": 39},
+    ]
+    document["spec"]["plc"]["readable"] = ranges
+    paths = refusals(document)
+    assert {f"spec.valves[0].timedPulse.{at}" for at in ("duration.address", "trigger")} <= paths
+
+
+def test_a_timer_that_is_declared_is_that_of_the_plant():
+    (timed,) = [valve.timed for valve in plant_of(with_timer(machine())).valves if valve.timed]
+    assert (timed.duration.address, timed.duration.type.value) == (300, "uint32")
+    assert (timed.duration.order.value, timed.resolution_ns) == ("CDAB", 500_000)
+    assert (timed.trigger, timed.done.table.value, timed.done.address) == (40, "discrete", 12)

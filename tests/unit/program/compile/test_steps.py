@@ -23,8 +23,11 @@ from unit.program.reactors import (
     SECOND,
     SOURCE,
     Document,
+    machine,
+    plant_of,
     program_of,
     recipe,
+    with_timer,
 )
 
 TMA = {"name": "tma", "valve": {"valve": "tma", "open": "40ms"}}
@@ -193,3 +196,31 @@ def test_branches_are_laid_out_behind_their_mark_with_names_and_paths():
         "both/b/rest",
     ]
     assert third.path == "spec.steps[0].together.branches[1].steps[0]"
+
+
+@pytest.mark.parametrize(
+    ("opened", "why"),
+    [
+        ("0.7ms", "the PLC times whole multiples of 0.5ms"),
+        ("2.25ms", "the PLC times whole multiples of 0.5ms"),
+    ],
+)
+def test_a_width_that_the_register_of_a_timer_cannot_hold_is_refused_with_its_path(opened, why):
+    plant = plant_of(with_timer(machine()))
+    with pytest.raises(InvalidInputError) as caught:
+        program_of(
+            recipe([CLEAR, {"name": "dose", "valve": {"valve": "tma", "open": opened}}]),
+            plant=plant,
+        )
+    (found,) = caught.value.violations
+    assert found.path == "spec.steps[1].valve.open"
+    assert why in found.rule
+
+
+def test_a_pulse_that_the_plc_times_may_be_shorter_than_any_link_could_time():
+    step = {"name": "dose", "valve": {"valve": "tma", "open": "1.5ms"}}
+    with pytest.raises(InvalidInputError, match="timed honestly"):
+        program_of(recipe([CLEAR, step]))
+    made = program_of(recipe([CLEAR, step]), plant=plant_of(with_timer(machine())))
+    (dose,) = (each for each in made.instructions if isinstance(each, Pulse))
+    assert dose.open_ns == 1_500_000

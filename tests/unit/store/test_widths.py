@@ -1,4 +1,6 @@
-from ald.store.report import Pulse, widths
+import msgspec
+
+from ald.store.widths import Pulse, widths
 
 
 def pulse(ordinal, error_ns, *, whole=True):
@@ -34,3 +36,18 @@ def test_without_a_whole_pulse_there_is_no_error():
     found = widths((pulse(1, None, whole=False),))
     assert (found.count, found.whole, found.max_ns, found.worst) == (1, 0, 0, None)
     assert widths(()).count == 0
+
+
+def test_pulses_that_the_plc_timed_are_whole_and_have_no_error():
+    timed = msgspec.structs.replace(pulse(1, None), by_plc=True, uncertainty_ns=2_000_000)
+    cut = msgspec.structs.replace(timed, ordinal=3, whole=False, uncertainty_ns=9_000_000)
+    found = widths((timed, pulse(2, 20), cut))
+    assert (found.count, found.whole, found.by_plc, found.plc_uncertainty_ns) == (
+        3,
+        1,
+        1,
+        2_000_000,
+    )
+    assert (found.p50_ns, found.max_ns) == (20, 20)
+    alone = widths((timed,))
+    assert (alone.whole, alone.by_plc, alone.worst) == (0, 1, None)
