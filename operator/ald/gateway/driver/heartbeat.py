@@ -62,8 +62,11 @@ class Heartbeat:
             return min(max(self._due_ns, edge_ns), self._due_ns + self._declared.period_ns // 2)
         return self._due_ns
 
-    def beat(self, link: Link, now_ns: int, edge_ns: int | None) -> None:
-        """Write the next count when it is due. A beat waits for an edge for at most half a period."""
+    def beat(self, link: Link, now_ns: int, edge_ns: int | None, *, is_known: bool = True) -> None:
+        """Write the next count when it is due. A beat waits for an edge for at most half a period.
+
+        One that falls due while the engine has not heard of the connection (`is_known` False) is left out.
+        """
         if now_ns < self._due_ns:
             return
         is_near = edge_ns is not None and 0 <= edge_ns - now_ns < self._guard_ns
@@ -71,7 +74,7 @@ class Heartbeat:
             return
         missed = (now_ns - self._due_ns) // self._declared.period_ns
         self._due_ns += (1 + missed) * self._declared.period_ns
-        if self._is_waiting or not link.connected:
+        if self._is_waiting or not (is_known and link.connected):
             return
         address = self._declared.address
         self._count = (self._count + 1) % WORD

@@ -107,7 +107,9 @@ class Station:
         """Do what is due: a beat, a scan, sending, reconnecting."""
         self._link.set_next_edge(edge_ns)
         if self._heartbeat is not None:
-            self._heartbeat.beat(self._link, now_ns, edge_ns)
+            # A connection that the engine has not heard of begins with the safe state, not with a beat.
+            is_known = self._is_connected and self._link.counters.connects == self._connects
+            self._heartbeat.beat(self._link, now_ns, edge_ns, is_known=is_known)
         self._scanner.begin(self._link, now_ns)
         self._connection.flush(now_ns)
 

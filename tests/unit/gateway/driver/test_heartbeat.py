@@ -264,3 +264,13 @@ def test_without_a_connection_it_is_silent_and_after_a_new_one_beats_at_once():
     beats.reconnected(10 * MS)
     beats.beat(link, 10 * MS, None)
     assert len(link.submitted) == 1
+
+
+def test_a_connection_that_the_engine_has_not_heard_of_gets_no_beat_and_is_not_asked_about_at_once():
+    beats, link = made(), Link()
+    beats.beat(link, 0, None, is_known=False)
+    assert link.submitted == []
+    assert beats.wake_ns(None) == PERIOD, "the loop would spin"
+    beats.reconnected(10 * MS)
+    beat(beats, link, 10 * MS)
+    assert [at for at, _, _ in link.submitted] == [10 * MS]
