@@ -15,6 +15,7 @@ from ald.plc import codec
 from ald.plc.link import Lane, State
 from ald.plc.request import ReadBits, ReadRegisters, WriteCoil, WriteCoils, WriteRegisters
 from fixtures.ports import free_port
+from fixtures.sockets import hang_up
 from integration.link_loop import Loop, loop
 
 pytestmark = pytest.mark.integration
@@ -32,7 +33,8 @@ class Plc:
         self.accepted = 0
         self._manners = list(manners)
         self._open = []
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._serving = threading.Thread(target=self._serve, daemon=True)
+        self._serving.start()
 
     def _serve(self):
         with contextlib.suppress(OSError):
@@ -64,10 +66,11 @@ class Plc:
         return data
 
     def close(self):
-        for one in [self._listener, *self._open]:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+        hang_up(self._listener)
+        # What it has just accepted is among the open ones then.
+        self._serving.join()
+        for one in self._open:
+            hang_up(one)
 
 
 @pytest.fixture

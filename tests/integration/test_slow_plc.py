@@ -22,6 +22,7 @@ from ald.plc.request import ReadRegisters, WriteRegisters
 from ald.records.event import LinkChanged, MachineState
 from ald.records.scan import Quality
 from fixtures.driver_process import plant_of
+from fixtures.sockets import hang_up
 from fixtures.wait import eventually
 from integration.link_loop import loop
 
@@ -110,23 +111,26 @@ class Narrow:
         self._target = ("127.0.0.1", port)
         self._random = random.Random(5)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._open = [self._listener]
+        self._open = []
         self.port = self._listener.getsockname()[1]
         self.lost = 0
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._serving = threading.Thread(target=self._serve, daemon=True)
+        self._serving.start()
 
     def close(self):
+        hang_up(self._listener)
+        # What it has just accepted is among the open ones then.
+        self._serving.join()
         for one in self._open:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+            hang_up(one)
 
     def _serve(self):
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
+                self._open.append(near)
                 far = socket.create_connection(self._target)
-                self._open += [near, far]
+                self._open.append(far)
                 for ends in ((near, far), (far, near)):
                     threading.Thread(target=self._carry, args=ends, daemon=True).start()
 
