@@ -7,6 +7,7 @@ from ald.program import model as program
 from ald.program.model import Estimate, Program
 from ald.records.event import MachineState, RunIdentity
 from ald.wire import PROTOCOL, RunOrder
+from fixtures.driver_process import plant_of
 from fixtures.wait import eventually
 
 MS = 1_000_000
@@ -59,6 +60,16 @@ def order_of(plant, instructions, leaves=0, uid=None):
         program=made,
         program_digest=program.digest(made),
     )
+
+
+def idle_bench(simulator, start_driver):
+    """Return a driver that is Idle on this simulator, the simulator, and the plant."""
+    driver = start_driver()
+    plant = plant_of(simulator.machine_file, simulator.port)
+    assert driver.load(plant).error is None
+    idle(driver)
+    simulator.reset_trace()
+    return driver, simulator, plant
 
 
 def idle(driver):

@@ -25,7 +25,18 @@ from ald.wire import ErrorReply
 from fixtures.driver_process import plant_of
 from fixtures.simulator import machine
 from fixtures.wait import eventually
-from integration.driver_runs import CYCLE, LONG, MS, flow, idle, looped, order_of, purge, valve
+from integration.driver_runs import (
+    CYCLE,
+    LONG,
+    MS,
+    flow,
+    idle,
+    idle_bench,
+    looped,
+    order_of,
+    purge,
+    valve,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -34,13 +45,7 @@ NOTHING = ErrorReply(reason="", message="")
 
 @pytest.fixture
 def bench(simulator, start_driver):
-    """A driver that is Idle on a simulator: (driver, simulator, plant)."""
-    driver = start_driver()
-    plant = plant_of(simulator.machine_file, simulator.port)
-    assert driver.load(plant).error is None
-    idle(driver)
-    simulator.reset_trace()
-    return driver, simulator, plant
+    return idle_bench(simulator, start_driver)
 
 
 def test_a_run_opens_at_the_plc_what_its_record_says(bench):

@@ -7,20 +7,15 @@ from msgspec.structs import replace
 
 from ald.gateway.driver.files import write_plant
 from ald.plant.model import digest, signals
-from ald.records.event import MachineState
 from ald.records.scan import Quality
 from fixtures.driver_process import plant_of
 from fixtures.simulator import MACHINE, machine
 from fixtures.wait import eventually
+from integration.driver_runs import idle
 
 pytestmark = pytest.mark.integration
 
 MS = 1_000_000
-
-
-def idle(driver):
-    driver.reaches(MachineState.IDLE)
-    eventually(lambda: driver.status().watchdog and driver.status().scan.sequence > 0, within_s=10)
 
 
 @pytest.mark.requirement("FR-01")

@@ -15,7 +15,7 @@ from ald.plc import codec
 from ald.plc.link import Lane, State
 from ald.plc.request import ReadBits, ReadRegisters, WriteCoil, WriteCoils, WriteRegisters
 from fixtures.ports import free_port
-from fixtures.sockets import hang_up
+from fixtures.sockets import close_server
 from integration.link_loop import Loop, loop
 
 pytestmark = pytest.mark.integration
@@ -66,11 +66,7 @@ class Plc:
         return data
 
     def close(self):
-        hang_up(self._listener)
-        # What it has just accepted is among the open ones then.
-        self._serving.join()
-        for one in self._open:
-            hang_up(one)
+        close_server(self._listener, self._serving, self._open)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from ald.plc.request import ReadRegisters, WriteRegisters
 from ald.records.event import LinkChanged, MachineState
 from ald.records.scan import Quality
 from fixtures.driver_process import plant_of
-from fixtures.sockets import hang_up
+from fixtures.sockets import close_server
 from fixtures.wait import eventually
 from integration.link_loop import loop
 
@@ -118,11 +118,7 @@ class Narrow:
         self._serving.start()
 
     def close(self):
-        hang_up(self._listener)
-        # What it has just accepted is among the open ones then.
-        self._serving.join()
-        for one in self._open:
-            hang_up(one)
+        close_server(self._listener, self._serving, self._open)
 
     def _serve(self):
         with contextlib.suppress(OSError):

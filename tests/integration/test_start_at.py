@@ -16,10 +16,7 @@ from ald.records.event import PulseDone, RunEnded, RunIdentity, RunOutcome, Step
 from ald.wire import PROTOCOL, RunOrder
 from fixtures.simulator import VALVES
 from fixtures.wait import eventually
-from integration.driver_runs import idle
-from integration.test_driver import bench
-
-__all__ = ["bench"]
+from integration.driver_runs import idle, idle_bench
 
 pytestmark = pytest.mark.integration
 
@@ -65,6 +62,11 @@ RECIPE: dict[str, Any] = {
         ],
     },
 }
+
+
+@pytest.fixture
+def bench(simulator, start_driver):
+    return idle_bench(simulator, start_driver)
 
 
 def order_of(plant, start=None, timeout="30s"):

@@ -13,10 +13,9 @@ from ald.records.event import (
     TimedBy,
     WriteOutcome,
 )
-from fixtures.driver_process import plant_of
 from fixtures.simulator import MACHINE
 from fixtures.wait import eventually
-from integration.driver_runs import MS, idle, looped, order_of, purge, valve
+from integration.driver_runs import MS, idle, idle_bench, looped, order_of, purge, valve
 
 pytestmark = pytest.mark.integration
 
@@ -47,13 +46,7 @@ def document():
 @pytest.fixture
 def bench(start_simulator, start_driver):
     """A driver that is Idle on a simulator with timers: (driver, simulator, plant)."""
-    simulator = start_simulator(document())
-    driver = start_driver()
-    plant = plant_of(simulator.machine_file, simulator.port)
-    assert driver.load(plant).error is None
-    idle(driver)
-    simulator.reset_trace()
-    return driver, simulator, plant
+    return idle_bench(start_simulator(document()), start_driver)
 
 
 def widths_ms(simulator, name):

@@ -164,9 +164,10 @@ class Steps:
             return None
         if open_ns is None:
             return None
+        where = field if step.open is not None else f"{field}From"
         if open_ns > valve.max_open_ns:
             self._findings.add(
-                field if step.open is not None else f"{field}From",
+                where,
                 f"valve {valve.name} opens for at most {format_duration(valve.max_open_ns)}",
                 "choose a shorter time",
                 value=format_duration(open_ns),
@@ -175,7 +176,7 @@ class Steps:
         broken = timed_pulse.broken(valve.timed, open_ns) if valve.timed is not None else ""
         if broken:
             self._findings.add(
-                field if step.open is not None else f"{field}From",
+                where,
                 f"valve {valve.name}: {broken}",
                 "choose a width that its duration register holds",
                 value=format_duration(open_ns),
