@@ -60,14 +60,20 @@ class PlantPush(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
 
 
-class RunOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """Start this run. `recipe_source` is the recipe's spec as JSON text, kept in the record."""
+class RunOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Start this run. `recipe_source` is the recipe's spec as JSON text, kept in the record.
+
+    `attempt` counts from 1. A later one goes on with a run that the gateway's restart has cut short: the program is the rest of it, and
+    the attempt before is the last run that the gateway knows, `RunProgress.resumable`. (Left out where it is 1: the record of an
+    order has a digest.)
+    """
 
     protocol: int
     run: RunIdentity
     recipe_source: str
     program: Program
     program_digest: str
+    attempt: int = 1
 
 
 class AbortOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +133,8 @@ class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
 
     leaves_done of leaves_total; pulses done; worst_error_ns is the largest absolute width error so far, `timing` says more of them; times are UTC ns.
     `iterations` are (counter, count) of each loop around the present step, outermost first. `action` is what it was told last.
-    `held` says why it is held, hold_reason in one word, since when, and when that has been too long.
+    `held` says why it is held, hold_reason in one word, since when, and when that has been too long. `attempt`: how often it was begun
+    or taken up. `resumable`: the gateway's restart cut it short, how far it had come is known exactly, and nobody was ending it.
     """
 
     run: RunIdentity
@@ -153,6 +160,8 @@ class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
     prompt_id: str = ""
     prompt_message: str = ""
     reached: Reached = Reached()
+    attempt: int = 1
+    resumable: bool = False
 
 
 class LinkStatus(msgspec.Struct, frozen=True, kw_only=True):

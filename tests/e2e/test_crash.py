@@ -93,6 +93,38 @@ def test_valves_close_within_two_seconds_of_a_sigkill_also_on_the_fifth_in_a_row
     quick_run(idle, "after-five-kills")
 
 
+@pytest.mark.requirement("RC-03")
+@pytest.mark.timeout(240)
+def test_a_run_that_wants_it_goes_on_with_the_next_cycle_after_its_gateway_has_died(
+    idle: System,
+) -> None:
+    cycles = 12
+    idle.delete("run", "resumed")
+    before = idle.edges()[-1]["sequence"] if idle.edges() else 0
+    inputs = {"cycles": cycles}
+    idle.apply(
+        run_document("resumed", "al2o3-demo", inputs=inputs, onGatewayRestart="Resume"),
+    )
+    idle.wait_for("run", "resumed", lambda o: o["status"]["pulses"]["count"] >= 6, within_s=60)
+    pod = idle.pod("ald-gateway")["metadata"]["name"]
+    victim = executor_pid(idle, pod)
+    killer = f"import os; os.kill({victim},9)"
+    idle.kubectl("exec", pod, "-c", "driver", "--", "python", "-c", killer)
+    idle.wait_for("run", "resumed", lambda o: o["status"]["resumed"] == 1, within_s=60)
+    condition = idle.ended("resumed", within_s=120)
+    assert (condition["status"], condition["reason"]) == ("True", "Completed"), condition
+    status = idle.get("run", "resumed")["status"]
+    assert status["percent"] <= 100
+    # One cycle was cut short; the others are whole, and nothing was done twice.
+    openings = [e["valve"] for e in idle.edges(before) if e["valve"] and e["state"]]
+    for valve in ("tma", "water"):
+        assert cycles - 1 <= openings.count(valve) <= cycles
+    uid = idle.get("run", "resumed")["metadata"]["uid"]
+    rows = idle.sql("SELECT outcome, attempts FROM process_executions WHERE id = %s", uid)
+    assert rows == [("Completed", 2)]
+    idle.delete("run", "resumed")
+
+
 @pytest.mark.requirement("SUP-08")
 @pytest.mark.timeout(180)
 def test_a_run_goes_on_while_operator_and_logger_are_replaced(idle: System) -> None:

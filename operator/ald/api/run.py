@@ -26,6 +26,7 @@ LOOP_PATTERN = rf"^{COMPONENT_PATTERN}(/{COMPONENT_PATTERN}){{0,3}}$"
 Cycle = Annotated[int, Strict(), Field(ge=1, le=LOOP_COUNT_MAX)]
 
 Verb = Literal["Run", "Pause", "Stop", "Abort"]
+OnGatewayRestart = Literal["Abort", "Resume"]
 Phase = Literal["Pending", "Queued", "Running", "Held", "Succeeded", "Failed", "Aborted", "Stopped"]
 RunReason = Literal[
     "Aborted",
@@ -48,6 +49,8 @@ RunReason = Literal[
     "Queued",
     "RecipeNotFound",
     "RecordingFailed",
+    "ResumeRefused",
+    "Resuming",
     "Running",
     "SafetyViolation",
     "Shutdown",
@@ -88,7 +91,7 @@ class RecipeRunSpec(Model):
                 },
                 {
                     "rule": "self.recipeRef == oldSelf.recipeRef && self.machineRef == oldSelf.machineRef"
-                    " && self.dryRun == oldSelf.dryRun",
+                    " && self.dryRun == oldSelf.dryRun && self.onGatewayRestart == oldSelf.onGatewayRestart",
                     "message": "a run cannot be changed but for its action; make a new one",
                 },
                 {
@@ -121,6 +124,12 @@ class RecipeRunSpec(Model):
         default=False,
         strict=True,
         description="Only say what would happen: steps, duration, valve openings.",
+    )
+    on_gateway_restart: OnGatewayRestart = Field(
+        "Abort",
+        description="When the gateway's process dies in the middle of the run, the machine is made safe. Abort: then the run has ended."
+        " Resume: it goes on with the next whole cycle, once the machine is ready and what the steps before have set is restored;"
+        " or it ends as ResumeRefused when that is not possible within 10 minutes.",
     )
     action: Verb = Field(
         "Run",
@@ -267,6 +276,9 @@ class RecipeRunStatus(Model):
     ended_at: Timestamp | None = Field(None, description="When the run ended.")
     estimated_end: Timestamp | None = Field(None, description="When the run should end.")
     program_digest: str = Field("", max_length=64, description="Digest of the compiled program.")
+    resumed: Integer = Field(
+        0, ge=0, description="How often it was taken up after a restart of the gateway."
+    )
     gateway_session: str = Field("", max_length=64, description="Gateway session that runs it.")
     pulses: Pulses | None = Field(None, description="The openings of valves so far.")
     held: Held | None = Field(None, description="Why the run stands still, while it does.")

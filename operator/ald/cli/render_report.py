@@ -23,6 +23,7 @@ def summary_lines(report: Report) -> tuple[str, ...]:
         ("Machine", run.machine),
         ("Recipe", _recipe(run)),
         ("Outcome", outcome(run)),
+        *(("Attempts", text) for text in attempts(run)),
         *(("Cycles", cycles(loop)) for loop in report.loops),
         *(("Go on", text) for text in rest(report)),
         ("Pulses", pulses(report.widths)),
@@ -61,6 +62,14 @@ def outcome(run: Run) -> str:
     return f"{run.outcome}{lasted}{by}{why}"
 
 
+def attempts(run: Run) -> tuple[str, ...]:
+    """Return how often the run was taken up; nothing where it never was."""
+    times = run.attempts - 1
+    if not times:
+        return ()
+    return (f"{run.attempts}: taken up {count(times, 'time')} after a restart of the gateway",)
+
+
 def cycles(loop: Loop) -> str:
     """Return how far an outermost loop came."""
     if loop.first == 1:
@@ -71,9 +80,9 @@ def cycles(loop: Loop) -> str:
 
 
 def rest(report: Report) -> tuple[str, ...]:
-    """Return where another run can take this one up, when it ended in a loop before its end."""
+    """Return where another run can take this one up, when it ended in a loop before its end, and how far it came is known."""
     reached = report.reached
-    if report.run.outcome in (None, "Completed") or reached is None:
+    if report.run.outcome in (None, "Completed") or reached is None or not report.run.exact:
         return ()
     text = go_on(reached.step, reached.iterations)
     return (text,) if text else ()

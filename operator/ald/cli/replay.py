@@ -139,7 +139,7 @@ async def _replayed(url: str, directory: Path, expected: str, uid: str) -> Outco
     run = Replay(uid)
     after = 0
     async with gateway(url, directory, expected, timeout_s=ANSWER_TIMEOUT_S) as asked:
-        while run.ended is None:
+        while not run.is_over:
             batch = await asked.get(f"/v1/feed?after={after}&max={BATCH}", FeedBatch)
             if not batch.records:
                 break

@@ -15,11 +15,12 @@ import msgspec
 from typing_extensions import TypeVarTuple, Unpack
 
 from ald.api.parse import parse_machine, parse_recipe, parse_run
+from ald.api.run import RecipeRun
 from ald.controller.apply import Document, key_of
 from ald.controller.decide_recipe import Judged, Verdict, recipe_bytes, too_large
-from ald.controller.decide_run import Compiled, Rejected
 from ald.controller.names import Key
 from ald.controller.plan import duration
+from ald.controller.run_decision import Compiled, Rejected
 from ald.controller.world import generation, uid
 from ald.errors import InvalidInputError, Violation
 from ald.plant.model import Identity, Plant
@@ -28,7 +29,10 @@ from ald.program.compile.begin import begin
 from ald.program.compile.inputs import required_inputs, resolve_inputs
 from ald.program.compile.machine import compile_machine
 from ald.program.compile.recipe import RecipeSource, check_recipe, compile_recipe
+from ald.program.model import Program
 from ald.program.model import digest as program_digest
+from ald.program.resume import resumed
+from ald.wire import RunProgress
 
 Given = TypeVarTuple("Given")
 Result = TypeVar("Result")
@@ -60,9 +64,13 @@ class Compiler:
         self._plants[key] = (uid(machine), generation(machine), result)
         return result
 
-    async def program(self, recipe: Document, run: Document, plant: Plant) -> Compiled | Rejected:
-        """Return the program of a run on a plant, or why there is none."""
-        return await self._run(compile_program, recipe, run, plant)
+    async def program(
+        self, recipe: Document, run: Document, plant: Plant, interrupted: RunProgress | None
+    ) -> Compiled | Rejected:
+        """Return the program of a run on a plant, or of what is left of an interrupted one, or why there is none."""
+        if interrupted is None:
+            return await self._run(compile_program, recipe, run, plant)
+        return await self._run(compile_rest, recipe, run, plant, interrupted)
 
     async def judge(self, recipe: Document, machines: Sequence[Document]) -> Judged:
         """Return what a recipe is in itself and on each of the machines."""
@@ -95,6 +103,41 @@ def compile_plant(machine: Document, installation: str) -> PlantResult:
 
 def compile_program(recipe: Document, run: Document, plant: Plant) -> Compiled | Rejected:
     """Return the program of a run on a plant, or every rule that the run or the recipe breaks."""
+    found = _whole(recipe, run, plant)
+    if isinstance(found, Rejected):
+        return found
+    whole, wanted = found
+    try:
+        program = begin(whole, wanted.spec.start_at, plant)
+    except InvalidInputError as error:
+        return Rejected(reason="InvalidInput", violations=error.violations)
+    return Compiled(program=program, digest=program_digest(program))
+
+
+def compile_rest(
+    recipe: Document, run: Document, plant: Plant, interrupted: RunProgress
+) -> Compiled | Rejected:
+    """Return the program of what is left of a run behind what it had reached, or why there is none."""
+    begun = compile_program(recipe, run, plant)
+    if isinstance(begun, Rejected):
+        return begun
+    if begun.digest != (run.get("status", {}).get("programDigest") or interrupted.program_digest):
+        return Rejected(reason="InvalidRecipe", violations=(_other_program(begun.digest),))
+    attempt, reached = interrupted.attempt + 1, interrupted.reached
+    if not reached.step:
+        # Nothing but what restores had begun, if anything.
+        return msgspec.structs.replace(begun, attempt=attempt)
+    found = _whole(recipe, run, plant)
+    assert not isinstance(found, Rejected), "its beginning was compiled just now"
+    try:
+        program = resumed(found[0], reached.step, reached.iterations, plant)
+    except InvalidInputError as error:
+        return Rejected(reason="InvalidRecipe", violations=error.violations)
+    return Compiled(program=program, digest=program_digest(program), attempt=attempt)
+
+
+def _whole(recipe: Document, run: Document, plant: Plant) -> tuple[Program, RecipeRun] | Rejected:
+    """Return the program from the recipe's first step on, with the run as it was parsed, or why there is none."""
     if too_large(recipe):
         return Rejected(reason="InvalidRecipe", violations=(_size_violation(recipe),))
     reason = "InvalidInput"
@@ -108,11 +151,18 @@ def compile_program(recipe: Document, run: Document, plant: Plant) -> Compiled |
         program = compile_recipe(
             spec, _source(recipe), plant, plant_digest(plant), wanted.spec.inputs
         )
-        reason = "InvalidInput"
-        program = begin(program, wanted.spec.start_at, plant)
     except InvalidInputError as error:
         return Rejected(reason=reason, violations=error.violations)
-    return Compiled(program=program, digest=program_digest(program))
+    return program, wanted
+
+
+def _other_program(digest: str) -> Violation:
+    return Violation(
+        path="spec.recipeRef",
+        value=digest[:12],
+        rule="the recipe or the machine has been changed since the run began, so this is another program",
+        hint="apply a new run; its startAt says where to begin",
+    )
 
 
 def judge(recipe: Document, plants: Sequence[tuple[str, int, PlantResult]]) -> Judged:

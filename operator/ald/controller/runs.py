@@ -12,8 +12,14 @@ from ald.controller import names, pace
 from ald.controller.announce import announce_change
 from ald.controller.apply import MACHINE, RECIPE, RUN, Document, key_of
 from ald.controller.conditions import rfc3339
-from ald.controller.decide_run import (
-    VOLATILE,
+from ald.controller.decide_resume import is_to_be_resumed
+from ald.controller.decide_run import decide_run
+from ald.controller.link import Link
+from ald.controller.names import Key
+from ald.controller.pace import Written
+from ald.controller.parts import Parts
+from ald.controller.retry import Retry
+from ald.controller.run_decision import (
     Check,
     Compiled,
     End,
@@ -23,13 +29,9 @@ from ald.controller.decide_run import (
     Report,
     RunDecision,
     RunFacts,
-    decide_run,
 )
-from ald.controller.link import Link
-from ald.controller.names import Key
-from ald.controller.pace import Written
-from ald.controller.parts import Parts
-from ald.controller.retry import Retry
+from ald.controller.run_order import FINAL_REFUSALS, order_of, rejected
+from ald.controller.run_status import VOLATILE
 from ald.controller.views import Situation
 from ald.controller.world import (
     generation,
@@ -41,17 +43,12 @@ from ald.controller.world import (
     wants_start,
     was_handed_over,
 )
-from ald.errors import NotFoundError, PeerError, RefusedError, Violation
+from ald.errors import NotFoundError, PeerError, RefusedError
 from ald.kit.log import get_logger
-from ald.program.pulse_limit import ADVICE
-from ald.records.event import RunIdentity
-from ald.wire import PROTOCOL, AbortOrder, ActionOrder, RunAction, RunOrder
+from ald.wire import AbortOrder, ActionOrder, RunAction, RunProgress
 
 DECISIONS_MAX = 3
 """Decisions about one run in one pass: check, hand over, and what follows."""
-
-FINAL_REFUSALS = frozenset({"BadProgram", "BadUid", "InvalidInput", "Protocol", "PulseTooShort"})
-"""The gateway's words for an order that it will never take, whatever the machine does."""
 
 ABORT_RETRY_BASE_S = 0.05
 ABORT_RETRY_CAP_S = 1.0
@@ -68,8 +65,9 @@ class _Memory:
     retry: Retry
     written: Written | None = None
     missing_since_ns: int = 0
+    interrupted_since_ns: int = 0
     lost_since_ns: int = 0
-    checked_for: tuple[str, int, str] = ("", 0, "")
+    checked_for: tuple[str, int, str, int] = ("", 0, "", 0)
     checked: Compiled | Rejected | None = None
     refusal: str = ""
     was_taken: bool = False
@@ -118,11 +116,14 @@ class Runs:
         self._forget_all_but(runs)
         position = 0
         failure: PeerError | RefusedError | NotFoundError | None = None
+        interrupted = next((run for run in runs if self._interrupted(run) is not None), None)
         for run in runs:
             if not self._is_taken(run) and waits_in_queue(run):
                 position += 1
             try:
-                await self._one(run, situation, max(position, 1))
+                others = interrupted if interrupted is not run else None
+                resuming = others["metadata"]["name"] if others is not None else ""
+                await self._one(run, situation, max(position, 1), resuming)
             except (PeerError, RefusedError, NotFoundError) as error:
                 log.warning("run_not_written", run=run["metadata"]["name"], error=str(error))
                 failure = error
@@ -171,7 +172,8 @@ class Runs:
             memory.abort_taken = self._starting != uid(run)
             return memory.abort_taken
         self._link.take(status)
-        if self._starting == uid(run) and not self._is_at_gateway(run):
+        active = self._link.reach.active_run
+        if self._starting == uid(run) and (active is None or active.run.uid != uid(run)):
             # The order to start is still on its way: an abort that overtook it has stopped nothing.
             return False
         memory.abort_taken = True
@@ -180,9 +182,9 @@ class Runs:
         log.info("abort_sent", run=run["metadata"]["name"], took_ms=round(took_ns / 1e6, 1))
         return True
 
-    async def _one(self, run: Document, situation: Situation, position: int) -> None:
+    async def _one(self, run: Document, situation: Situation, position: int, resuming: str) -> None:
         for _ in range(DECISIONS_MAX):
-            facts = self._facts(run, situation, position)
+            facts = self._facts(run, situation, position, resuming)
             decision = decide_run(facts, now=rfc3339(self._parts.clock.wall_ns()))
             if not await self._act(run, decision, situation):
                 return
@@ -201,8 +203,8 @@ class Runs:
                 await self._report(run, status)
             case End(status=status, reason=reason):
                 await self._end(run, status, reason)
-            case Check():
-                await self._check(run, situation)
+            case Check(interrupted=interrupted):
+                await self._check(run, situation, interrupted)
                 return True
             case HandOver(compiled=compiled):
                 return await self._hand_over(run, compiled)
@@ -257,13 +259,18 @@ class Runs:
             await self._parts.set_finalizer(ended, names.RUN_FINALIZER, present=False)
         self._changed()
 
-    async def _check(self, run: Document, situation: Situation) -> None:
+    async def _check(
+        self, run: Document, situation: Situation, interrupted: RunProgress | None
+    ) -> None:
         recipe = self._recipe(run)
         assert recipe is not None, "a run is checked only when its recipe is there"
         assert situation.plant is not None, "a run is checked only against a plant"
         memory = self._memory(run)
-        memory.checked = await self._parts.compiler.program(recipe, run, situation.plant)
-        memory.checked_for = (uid(recipe), generation(recipe), situation.digest)
+        memory.checked = await self._parts.compiler.program(
+            recipe, run, situation.plant, interrupted
+        )
+        attempt = interrupted.attempt if interrupted is not None else 0
+        memory.checked_for = (uid(recipe), generation(recipe), situation.digest, attempt)
 
     async def _hand_over(self, run: Document, compiled: Compiled) -> bool:
         """Give the run to the gateway; return whether anything has changed by that."""
@@ -281,10 +288,10 @@ class Runs:
             return True
         self._starting = uid(run)
         try:
-            status = await self._link.gateway.start(_order(run, recipe, compiled))
+            status = await self._link.gateway.start(order_of(run, recipe, compiled))
         except (PeerError, RefusedError) as error:
             if isinstance(error, RefusedError) and error.reason in FINAL_REFUSALS:
-                memory.checked = _rejected(error)
+                memory.checked = rejected(error)
                 return True
             memory.refusal = f"The gateway did not take the run: {error}"
             memory.retry.failed()
@@ -300,11 +307,12 @@ class Runs:
         log.info("run_handed_over", run=run["metadata"]["name"], digest=compiled.digest)
         return True
 
-    def _facts(self, run: Document, situation: Situation, position: int) -> RunFacts:
+    def _facts(self, run: Document, situation: Situation, position: int, resuming: str) -> RunFacts:
         memory, recipe = self._memory(run), self._recipe(run)
         machine = situation.machine
-        checked_for = ("", 0, "") if recipe is None else (
-            uid(recipe), generation(recipe), situation.digest
+        interrupted = self._interrupted(run)
+        checked_for = ("", 0, "", 0) if recipe is None else (
+            uid(recipe), generation(recipe), situation.digest, interrupted.attempt if interrupted else 0
         )  # fmt: skip
         missing = recipe is None or machine is None or is_deleting(machine)
         reach = situation.reach
@@ -323,7 +331,18 @@ class Runs:
             checked=memory.checked if memory.checked_for == checked_for else None,
             refusal=refusal,
             was_taken=memory.was_taken,
+            resuming=resuming,
+            interrupted_s=self._since(
+                memory, "interrupted_since_ns", holds=interrupted is not None
+            ),
         )
+
+    def _interrupted(self, run: Document) -> RunProgress | None:
+        """Return how far a run had come when the gateway restarted, where it is to be taken up again; None otherwise."""
+        progress = self._link.reach.progress
+        if progress is None or progress.run.uid != uid(run) or has_ended(run):
+            return None
+        return progress if is_to_be_resumed(run, progress) else None
 
     def _since(self, memory: _Memory, field: str, *, holds: bool) -> float:
         """Return for how many seconds something has held, as seen by this process; look again every few seconds."""
@@ -361,24 +380,3 @@ class Runs:
 
     def _look_again(self, at_ns: int) -> None:
         self.due_ns = min(self.due_ns, at_ns) if self.due_ns else at_ns
-
-
-def _rejected(error: RefusedError) -> Rejected:
-    """Return why the gateway will never take the run."""
-    reason, hint = "InvalidRecipe", "upgrade operator and gateway to one version"
-    rule = f"the gateway does not take this run ({error.reason}: {error})"
-    if error.reason == "PulseTooShort":
-        reason, rule, hint = "PulseTooShort", str(error), ADVICE
-    violation = Violation(path="spec", value="", rule=rule, hint=f"{hint}, then apply a new run")
-    return Rejected(reason=reason, violations=(violation,))
-
-
-def _order(run: Document, recipe: Document, compiled: Compiled) -> RunOrder:
-    key = key_of(run)
-    return RunOrder(
-        protocol=PROTOCOL,
-        run=RunIdentity(namespace=key.namespace, name=key.name, uid=uid(run)),
-        recipe_source=msgspec.json.encode(recipe["spec"]).decode(),
-        program=compiled.program,
-        program_digest=compiled.digest,
-    )

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
+import msgspec
+
 from ald.engine import counter, interlock, obstacle, positions, readiness
 from ald.engine.inputs import RunGiven
-from ald.engine.state import UIDS_MAX, Run
+from ald.engine.state import UIDS_MAX, LastRun, Run
 from ald.engine.transitions import Answer, Request, answer
 from ald.engine.turn import Turn
-from ald.engine.widths import widths_of
+from ald.engine.widths import counted_on, widths_of
 from ald.errors import InvalidInputError, RefusedError
 from ald.plant.model import Mode
 from ald.program import pulse_limit
@@ -20,9 +22,14 @@ from ald.wire import PROTOCOL, RunOrder
 UID_HEX_DIGITS = 32
 
 
-def is_known(turn: Turn, uid: str) -> bool:
-    """Tell whether a run of this uid has been started here: it is never started again."""
-    return uid in turn.state.started_uids
+def is_known(turn: Turn, order: RunOrder) -> bool:
+    """Tell whether this attempt at a run has been started here: it is never started again."""
+    uid = order.run.uid
+    run, last = turn.state.run, turn.state.last_run
+    if order.attempt == 1:
+        return uid in turn.state.started_uids
+    begun = [each.attempt for each in (run, last) if each is not None and _uid(each) == uid]
+    return bool(begun) and max(begun) >= order.attempt
 
 
 def admit(turn: Turn, given: RunGiven) -> Run:
@@ -33,6 +40,7 @@ def admit(turn: Turn, given: RunGiven) -> Run:
     """
     order = given.order
     for reason, message in (
+        *_not_resumable(turn, order),
         *_unfit(turn, order),
         *_unready(turn),
         *_unsafe(turn),
@@ -44,14 +52,51 @@ def admit(turn: Turn, given: RunGiven) -> Run:
         program=order.program,
         program_digest=order.program_digest,
         conditions=_conditions(order),
+        first_wall_ns=turn.wall_ns,
         started_ns=turn.at_ns,
         started_wall_ns=turn.wall_ns,
         due_ns=turn.at_ns,
         widths=widths_of(order.program),
     )
-    uids = (*turn.state.started_uids, order.run.uid)[-UIDS_MAX:]
-    turn.change(started_uids=uids)
+    before = turn.state.last_run
+    if order.attempt > 1 and before is not None:
+        run = _counting_on(run, before)
+    others = tuple(known for known in turn.state.started_uids if known != order.run.uid)
+    turn.change(started_uids=(*others, order.run.uid)[-UIDS_MAX:])
     return run
+
+
+def _counting_on(run: Run, before: LastRun) -> Run:
+    """Return the run as another attempt: what it has done, and where it was, it does not begin anew."""
+    return msgspec.structs.replace(
+        run,
+        attempt=before.attempt + 1,
+        leaves_before=before.leaves_done,
+        first_wall_ns=before.started_wall_ns,
+        begun=before.begun,
+        leaves_done=before.leaves_done,
+        pulses=before.pulses,
+        reached=before.reached,
+        widths=counted_on(run.widths, before.width_counts, before.worst_error_ns, before.timing),
+    )
+
+
+def _not_resumable(turn: Turn, order: RunOrder) -> Iterator[tuple[str, str]]:
+    """Yield why an attempt after the first cannot go on with the one before it."""
+    before = turn.state.last_run
+    if order.attempt == 1:
+        return
+    if before is None or before.run.uid != order.run.uid:
+        yield "NotResumable", "the last run here was another one, or none"
+    elif not before.resumable or order.attempt != before.attempt + 1:
+        yield (
+            "NotResumable",
+            f"attempt {before.attempt} at the run ended {before.outcome.value}: {before.message}",
+        )
+
+
+def _uid(run: Run | LastRun) -> str:
+    return (run.identity if isinstance(run, Run) else run.run).uid
 
 
 def _unfit(turn: Turn, order: RunOrder) -> Iterator[tuple[str, str]]:

@@ -35,7 +35,7 @@ def start(turn: Turn, given: RunGiven) -> None:
         RefusedError: it may not start now.
     """
     order = given.order
-    if admission.is_known(turn, order.run.uid):
+    if admission.is_known(turn, order):
         return
     turn.change(run=admission.admit(turn, given))
     turn.journal(
@@ -46,10 +46,12 @@ def start(turn: Turn, given: RunGiven) -> None:
             recipe_source=order.recipe_source,
             program_digest=order.program_digest,
             program=order.program,
+            attempt=order.attempt,
         )
     )
     name = f"{order.run.namespace}/{order.run.name}"
-    turn.move(Cause.START, "Running", f"run {name} is on")
+    how = "is on" if order.attempt == 1 else f"goes on (attempt {order.attempt})"
+    turn.move(Cause.START, "Running", f"run {name} {how}")
     _apply(turn, _advance(turn))
 
 

@@ -90,8 +90,8 @@ def end_run(turn: Turn, ending: Ending) -> None:
         path=run.leaf.path if run.leaf else "",
         iterations=counter.iterations(run.program, run.counters),
         leaves_done=run.leaves_done,
-        leaves_total=run.program.estimate.leaves,
-        started_wall_ns=run.started_wall_ns,
+        leaves_total=run.leaves_before + run.program.estimate.leaves,
+        started_wall_ns=run.first_wall_ns,
         ended_wall_ns=turn.wall_ns,
         pulses=run.pulses,
         worst_error_ns=run.widths.worst_ns,
@@ -99,6 +99,7 @@ def end_run(turn: Turn, ending: Ending) -> None:
         outcome=ending.outcome,
         message=ending.message,
         reached=run.reached,
+        attempt=run.attempt,
     )
     turn.change(run=None, ending=None, last_run=last)
 

@@ -36,6 +36,7 @@ class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     `valves` are those that any of its pulses opens, where `pulse` may be out of date. `latch`: it was being ended by what
     somebody has to clear. `leaf_ended` and `pulse` are of the one leaf under way; `beside` are those of the branches of a `together`.
     `is_exact` False: memory is gone, and this is how the run began; how far it has come since then, nobody knows.
+    `resumable`: nothing was ending it, and its steps were not done. begun, width_counts: for another attempt to count on from.
     """
 
     run: RunIdentity
@@ -57,6 +58,10 @@ class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     valves: tuple[str, ...] = ()
     reached: Reached = Reached()
     is_exact: bool = True
+    attempt: int = 1
+    resumable: bool = False
+    begun: int = 0
+    width_counts: tuple[int, ...] = ()
 
 
 class Unsafe(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from ald.engine.turn import Turn
 from ald.engine.verdict import Fatal, Verdict
 from ald.errors import SafetyError
 from ald.program.model import Leaf, Prompt, Pulse, Purge, Ramp, Set, Wait, WaitFor
+from ald.program.start_at import RESTORE_MARK
 from ald.records.event import RunOutcome, StepEnded, StepStarted
 from ald.records.scan import Scan
 from ald.wire import Reached
@@ -44,7 +45,7 @@ def begin(turn: Turn, leaf: Leaf) -> Verdict | None:
     if late_ns > LATE_NS:
         turn.change_run(due_ns=turn.at_ns, slip_ns=run.slip_ns + late_ns)
     turn.change_run(begun=run.begun + 1, ordinal=run.begun + 1, leaf=leaf, phase=None)
-    if not run.in_cleanup:
+    if not run.in_cleanup and not leaf.name.startswith(RESTORE_MARK):
         around = counter.iterations(run.program, run.counters)
         turn.change_run(reached=Reached(step=leaf.name, iterations=around))
     turn.journal(

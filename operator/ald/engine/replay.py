@@ -1,6 +1,7 @@
 """Replays a run from its record: what was taken in must give exactly what was recorded, event by event, to the end.
 
-A run whose executor died is in two parts: the second one is how the next executor found it and ended it.
+A run whose executor died is in two parts: the second one is how the next executor found it and ended it. Where it was resumed, two more
+parts follow for each time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ald.engine.inputs import Input
 from ald.engine.state import State
 from ald.engine.step import step
 from ald.errors import CorruptRecordError, RefusedError, SafetyError
-from ald.records.event import Event, InputsTaken, RunEnded, RunStarted
+from ald.records.event import Event, InputsTaken, RunEnded, RunOutcome, RunStarted, run_of
 from ald.records.scan import Scan
 
 
@@ -67,7 +68,8 @@ class Replay:
     """A replay that is given record after record; what comes after the end of the run is left alone.
 
     Attributes:
-        ended: the end of the run, None until it has been replayed.
+        ended: the end of the run, None until it has been replayed; of one that is resumed again and again, the last one.
+        is_over: nothing more of the run can come.
     """
 
     def __init__(self, uid: str) -> None:
@@ -81,6 +83,7 @@ class Replay:
         self._events = 0
         self._inputs = 0
         self.ended: RunEnded | None = None
+        self.is_over = False
 
     def take(self, record: Recorded) -> None:
         """Take in the next record.
@@ -89,6 +92,8 @@ class Replay:
             CorruptRecordError: as `replay_run`.
         """
         if self.ended is not None:
+            self._look_for_more(record.what)
+        if self.is_over or self.ended is not None:
             return
         match record.what:
             case Scan() as scan:
@@ -102,6 +107,12 @@ class Replay:
                 self._pending.append((record.position, started))
             case event:
                 self._pending.append((record.position, event))
+
+    def _look_for_more(self, what: Event | Scan) -> None:
+        """See whether the run is resumed; only one that a restart has ended can be, and only before another one."""
+        if isinstance(what, RunStarted) and not self.is_over:
+            self.is_over = what.run.uid != self._uid
+            self.ended = self.ended if self.is_over else None
 
     def _close(self, position: int, inputs: InputsTaken) -> None:
         """Judge the events of one step by the inputs that follow them."""
@@ -132,6 +143,8 @@ class Replay:
                 raise CorruptRecordError(f"position {at}: {_difference(event, made[number])}")
         self._events += len(made) + 1
         self.ended = next((event for event in made if isinstance(event, RunEnded)), None)
+        if self.ended is not None:
+            self.is_over = self.ended.outcome is not RunOutcome.GATEWAY_RESTARTED
         self._scans.clear()
 
     def result(self) -> Replayed:
@@ -147,7 +160,7 @@ class Replay:
 
     def _refuse(self, pending: list[tuple[int, Event]], why: str) -> None:
         for at, event in pending:
-            if _is_of(event, self._uid):
+            if run_of(event) == self._uid:
                 raise CorruptRecordError(f"position {at}: {_name(event)} of this run, and {why}")
 
     def _made(self, inputs: InputsTaken) -> list[Event]:
@@ -169,11 +182,6 @@ class Replay:
             made += [effect.event for effect in effects if isinstance(effect, Journal)]
             self._inputs += 1
         return made
-
-
-def _is_of(event: Event, uid: str) -> bool:
-    run = getattr(event, "run", "")
-    return uid in (run, getattr(run, "uid", ""))
 
 
 def _name(event: Event) -> str:

@@ -300,6 +300,10 @@ def _end_open_run(turn: Turn, found: OpenRun) -> None:
         outcome=RunOutcome.GATEWAY_RESTARTED,
         message=f"{RESTARTED}; {_position(found)}",
         reached=found.reached if found.is_exact else Reached(),
+        attempt=found.attempt,
+        resumable=found.resumable and found.is_exact,
+        begun=found.begun,
+        width_counts=found.width_counts,
     )
     turn.journal(
         RunEnded(

@@ -233,7 +233,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     leaf under way. branches: what runs side by side while the present instruction is a `together`; the leaf is that then, and has no
     phase. broken: why those branches are to come to their end. due_ns: when the
     present leaf was due on the absolute schedule. slip_ns: how much later than the shortest course the schedule lies by now.
-    reached: the last leaf begun that is not one of the cleanup.
+    reached: the last leaf begun that is not one of the cleanup, and that does not only restore what others had set.
+    attempt: from 2 on it goes on after a restart: begun, leaves_done, pulses and widths count on; leaves_before of them are no leaves of
+    this program. first_wall_ns: when the first attempt began.
     failure: why the first step failed, empty while none did. doubt: what a scan found wrong while a valve was open; it fails the
     leaf once that is shut. hold: not None while the run is held. asked: what it is to do. stopped: a stop has left steps out.
     """
@@ -242,6 +244,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     program: Program
     program_digest: str
     conditions: Mapping[int, Condition]
+    attempt: int = 1
+    leaves_before: int = 0
+    first_wall_ns: int
     started_ns: int
     started_wall_ns: int
     due_ns: int
@@ -301,7 +306,10 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LastRun(msgspec.Struct, frozen=True, kw_only=True):
-    """The run as its status shows it after its end, or after the executor that ran it died."""
+    """The run as its status shows it after its end, or after the executor that ran it died.
+
+    `resumable`: it may be taken up by another attempt, which counts on from `begun` leaves and from the pulses in `width_counts`.
+    """
 
     run: RunIdentity
     program_digest: str
@@ -318,6 +326,10 @@ class LastRun(msgspec.Struct, frozen=True, kw_only=True):
     outcome: RunOutcome
     message: str
     reached: Reached = Reached()
+    attempt: int = 1
+    resumable: bool = False
+    begun: int = 0
+    width_counts: tuple[int, ...] = ()
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):

@@ -49,8 +49,8 @@ def _active(state: State, run: Run) -> RunProgress:
         path=run.leaf.path if run.leaf is not None else "",
         iterations=counter.iterations(run.program, run.counters),
         leaves_done=run.leaves_done,
-        leaves_total=run.program.estimate.leaves,
-        started_wall_ns=run.started_wall_ns,
+        leaves_total=run.leaves_before + run.program.estimate.leaves,
+        started_wall_ns=run.first_wall_ns,
         ended_wall_ns=0,
         estimated_end_wall_ns=run.started_wall_ns + whole_ns,
         pulses=run.pulses,
@@ -66,6 +66,7 @@ def _active(state: State, run: Run) -> RunProgress:
         prompt_id=prompt.prompt_id if prompt is not None else "",
         prompt_message=prompt.leaf.message if prompt is not None else "",
         reached=run.reached,
+        attempt=run.attempt,
     )
 
 
@@ -98,4 +99,6 @@ def _ended(last: LastRun) -> RunProgress:
         outcome=last.outcome,
         message=last.message,
         reached=last.reached,
+        attempt=last.attempt,
+        resumable=last.resumable,
     )

@@ -218,6 +218,7 @@ def restored(kept: Kept, state: State, scans: dict[int, Scan], started: RunStart
                 recipe_source=started.recipe_source,
                 program=started.program,
                 program_digest=started.program_digest,
+                attempt=started.attempt,
             )
             if _digest(msgspec.msgpack.encode(order)) != kept.digest:
                 raise CorruptRecordError("the beginning of the run is not what it was")

@@ -1,6 +1,6 @@
 """What has to outlive the executor: which run is on, and exactly how far it has come."""
 
-from ald.engine import branch, counter
+from ald.engine import branch, counter, demand
 from ald.engine.inputs import OpenLeaf, OpenPulse, OpenRun, Unsafe
 from ald.engine.state import Phase, Pulsing, Run, Settling, State
 from ald.records.event import MachineState, TimedBy
@@ -14,8 +14,8 @@ def open_run(state: State) -> OpenRun | None:
     return OpenRun(
         run=run.identity,
         program_digest=run.program_digest,
-        leaves_total=run.program.estimate.leaves,
-        started_wall_ns=run.started_wall_ns,
+        leaves_total=run.leaves_before + run.program.estimate.leaves,
+        started_wall_ns=run.first_wall_ns,
         ordinal=run.ordinal,
         step=run.leaf.name if run.leaf is not None else "",
         path=run.leaf.path if run.leaf is not None else "",
@@ -32,6 +32,10 @@ def open_run(state: State) -> OpenRun | None:
             OpenLeaf(ordinal=each.ordinal, pulse=_open_pulse(run, each.phase, each.due_ns))
             for _, each in branch.under_way(run)
         ),
+        attempt=run.attempt,
+        resumable=state.ending is None and not run.in_cleanup and not demand.is_stopping(run),
+        begun=run.begun,
+        width_counts=run.widths.counts,
     )
 
 

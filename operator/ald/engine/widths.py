@@ -42,6 +42,16 @@ def widths_of(program: Program) -> Widths:
     )
 
 
+def counted_on(
+    widths: Widths, counts: tuple[int, ...], worst_ns: int, timing: PulseTiming
+) -> Widths:
+    """Return the widths of a run that another attempt goes on with, from what is remembered of the one before."""
+    if len(counts) != _BUCKETS:
+        # Remembered by a version that did not count them: percentiles of some of the pulses would be of none.
+        return widths
+    return Widths(counts=counts, worst_ns=worst_ns, timing=timing)
+
+
 def added(widths: Widths, error_ns: int, open_ns: int) -> Widths:
     """Return the widths with one more pulse."""
     error_ns = abs(error_ns)

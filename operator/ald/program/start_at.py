@@ -47,16 +47,27 @@ def start_at(program: Program, start: Start, plant: Plant) -> Program:
     Raises:
         InvalidInputError: it has no such loop or cycle, with paths of the run (`spec.startAt.cycle`); or it is too long.
     """
-    instructions, around = program.instructions, places(program, start)
-    outermost = around[0]
-    way = _way(instructions, around)
-    ahead = instructions[outermost.index : program.cleanup]
+    around = places(program, start)
+    return begun_in(program, around, around[-1].index + 1, plant)
+
+
+def begun_in(program: Program, around: Sequence[Place], index: int, plant: Plant) -> Program:
+    """Return `program`, which was compiled against `plant`, begun at instruction `index` in the iterations of the loops `around` it.
+
+    `index` may be the end of the innermost of them, or the beginning of the cleanup: then nothing of that is left to do.
+
+    Raises:
+        InvalidInputError: it is too long.
+    """
+    instructions = program.instructions
+    around, index = _position(around, index)
+    way = _way(instructions, around, index)
+    ahead = instructions[around[0].index if around else index : program.cleanup]
     purges = _purges(way, ahead, plant)
     layout = _Layout(instructions)
     layout.made += _restored(way, _lasting(way), {})
     layout.made += _restored(way, purges.keys(), purges)
-    layout.go_on(around)
-    layout.copy(outermost.loop.end + 1, program.cleanup)
+    layout.go_on(around, index, program.cleanup)
     cleanup = len(layout.made)
     layout.copy(program.cleanup, len(instructions))
     made = tuple(layout.made)
@@ -92,26 +103,26 @@ class _Layout:
                 case _:
                     self.made.append(each)
 
-    def go_on(self, around: Sequence[Place]) -> None:
-        """Take over what is left of a loop, begun in the middle of the loops in it."""
-        place, *inner = around
-        if not inner:
-            self._loop(around, place.cycle, None)
+    def go_on(self, around: Sequence[Place], index: int, behind: int) -> None:
+        """Take over what is left of a stretch, begun at `index` in the middle of the loops in it."""
+        if not around:
+            self.copy(index, behind)
             return
-        self._loop(around, place.cycle, place.cycle)
-        if place.cycle < place.loop.count:
-            self._loop(around[:1], place.cycle + 1, None)
+        place = around[0]
+        if index == place.index + 1:
+            self._loop(around, index, place.cycle, None)
+        else:
+            self._loop(around, index, place.cycle, place.cycle)
+            if place.cycle < place.loop.count:
+                self._loop(around[:1], place.index + 1, place.cycle + 1, None)
+        self.copy(place.loop.end + 1, behind)
 
-    def _loop(self, around: Sequence[Place], first: int, last: int | None) -> None:
-        """Take over a loop from one iteration to another, the last one for None."""
+    def _loop(self, around: Sequence[Place], index: int, first: int, last: int | None) -> None:
+        """Take over a loop from one iteration to another, the last one for None; its body from `index` on."""
         place, *inner = around
         begin = len(self.made)
         self.made.append(place.loop)
-        behind = place.index + 1
-        if inner:
-            self.go_on(inner)
-            behind = inner[0].loop.end + 1
-        self.copy(behind, place.loop.end)
+        self.go_on(inner, index, place.loop.end)
         last = None if last == place.loop.count else last
         self.made[begin] = msgspec.structs.replace(
             place.loop, end=len(self.made), first=first, last=last
@@ -119,8 +130,22 @@ class _Layout:
         self.made.append(EndLoop(begin=begin))
 
 
-def _way(instructions: Sequence[Instruction], around: Sequence[Place]) -> list[Instruction]:
-    """Return what has been done before the start: all once, of a loop that is at its start in a later iteration the one before."""
+def _position(around: Sequence[Place], index: int) -> tuple[tuple[Place, ...], int]:
+    """Return the same position, told by what comes next: behind the end of an iteration begins the next one, or what follows the loop."""
+    around = tuple(around)
+    while around and index == around[-1].loop.end:
+        *outer, place = around
+        if place.cycle < place.loop.count:
+            place = msgspec.structs.replace(place, cycle=place.cycle + 1)
+            return (*outer, place), place.index + 1
+        around, index = tuple(outer), place.loop.end + 1
+    return around, index
+
+
+def _way(
+    instructions: Sequence[Instruction], around: Sequence[Place], index: int
+) -> list[Instruction]:
+    """Return what has been done before the position: all once, of a loop that is in a later iteration the one before."""
     way: list[Instruction] = []
     begin = 0
     for place in around:
@@ -128,6 +153,7 @@ def _way(instructions: Sequence[Instruction], around: Sequence[Place]) -> list[I
         begin = place.index + 1
         if place.cycle > 1:
             way += instructions[begin : place.loop.end]
+    way += instructions[begin:index]
     return [each for each in way if not isinstance(each, Loop | EndLoop)]
 
 

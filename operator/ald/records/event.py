@@ -103,12 +103,16 @@ class StateChanged(_Event, frozen=True, kw_only=True, tag="state-changed"):
 
 
 class RunStarted(_Event, frozen=True, kw_only=True, tag="run-started"):
-    """A run begins. Carries the recipe as written (JSON text) and the program, so that the record is complete."""
+    """A run begins. Carries the recipe as written (JSON text) and the program, so that the record is complete.
+
+    `attempt` above 1: it goes on after a restart of the gateway; the program is the rest of it then, and ordinals count on.
+    """
 
     run: RunIdentity
     recipe_source: str
     program_digest: str
     program: Program
+    attempt: int = 1
 
 
 class StepStarted(_Event, frozen=True, kw_only=True, tag="step-started"):
@@ -336,6 +340,13 @@ Event = (
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
+
+
+def run_of(event: Event) -> str:
+    """Return the uid of the run that an event belongs to, empty for none."""
+    if isinstance(event, RunStarted):
+        return event.run.uid
+    return str(getattr(event, "run", ""))
 
 
 def encode_event(event: Event) -> bytes:

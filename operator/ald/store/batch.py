@@ -10,10 +10,10 @@ from uuid import UUID
 import msgspec
 from psycopg import AsyncConnection, sql
 
-from ald.records.event import Event, PlantLoaded
+from ald.records.event import Event, PlantLoaded, run_of
 from ald.records.scan import Scan
 from ald.store import plants, samples
-from ald.store.events import Place, Statement, run_of, statements
+from ald.store.events import Place, Statement, statements
 from ald.store.model import Batch, Cursor, Item, Stored, Undecodable, utc
 from ald.store.rejects import Budget, Reject, isolate
 

@@ -32,6 +32,7 @@ from ald.records.event import (
     StepStarted,
     TimedBy,
     Written,
+    run_of,
 )
 from ald.store.model import utc
 
@@ -45,6 +46,9 @@ STATUS = {
 
 _ELSEWHERE = frozenset({"plant", "program", "recipe_source"})
 """Large parts of events that lie in plants and process_executions."""
+
+_WHOLE_RUN = frozenset({"recipe_source"})
+"""What lies in process_executions of a run that is resumed."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,13 +67,6 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     parameters: tuple[object, ...]
 
 
-def run_of(event: Event) -> str:
-    """Return the uid of the run that an event belongs to, empty for none."""
-    if isinstance(event, RunStarted):
-        return event.run.uid
-    return str(getattr(event, "run", ""))
-
-
 def statements(event: Event, place: Place) -> tuple[Statement, ...]:
     """Return what to execute for one event, in order. Rows of its run exist already."""
     return tuple(_facts(event, place))
@@ -80,9 +77,11 @@ def _facts(event: Event, place: Place) -> Iterator[Statement]:
     raise AssertionError(f"no event at {place}: {event!r}")
 
 
-def _record(event: Event, place: Place) -> Iterator[Statement]:
-    """Keep an event that changes no other table."""
-    body = {k: v for k, v in msgspec.to_builtins(event).items() if k not in _ELSEWHERE}
+def _record(
+    event: Event, place: Place, elsewhere: frozenset[str] = _ELSEWHERE
+) -> Iterator[Statement]:
+    """Keep an event that changes no other table, or what is not `elsewhere`."""
+    body = {k: v for k, v in msgspec.to_builtins(event).items() if k not in elsewhere}
     yield Statement(
         sql="INSERT INTO machine_events (feed, feed_position, machine_id, process_id, session, kind, timestamp, body) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s, %s::jsonb)",
@@ -158,7 +157,17 @@ def _(event: LinkChanged, place: Place) -> Iterator[Statement]:
 
 @_facts.register
 def _(event: RunStarted, place: Place) -> Iterator[Statement]:
+    yield _begun(event) if event.attempt == 1 else _resumed(event)
     yield Statement(
+        sql="UPDATE machine_state SET process_id = %s, updated_at = now() WHERE machine_id = %s",
+        parameters=(_uid(event.run.uid), place.machine_id),
+    )
+    # The program of the whole run stays where it is; that of the rest has no other place.
+    yield from _record(event, place, _ELSEWHERE if event.attempt == 1 else _WHOLE_RUN)
+
+
+def _begun(event: RunStarted) -> Statement:
+    return Statement(
         sql="UPDATE process_executions SET namespace = %s, name = %s, recipe_version = %s::jsonb, program = %s::jsonb, "
         "program_digest = %s, start_time = %s WHERE id = %s",
         parameters=(
@@ -171,11 +180,15 @@ def _(event: RunStarted, place: Place) -> Iterator[Statement]:
             _uid(event.run.uid),
         ),
     )
-    yield Statement(
-        sql="UPDATE machine_state SET process_id = %s, updated_at = now() WHERE machine_id = %s",
-        parameters=(_uid(event.run.uid), place.machine_id),
+
+
+def _resumed(event: RunStarted) -> Statement:
+    """The end that is on record was that of the attempt before."""
+    return Statement(
+        sql="UPDATE process_executions SET attempts = %s, status = 'running', outcome = NULL, end_time = NULL, "
+        "error_message = NULL, ended_by = NULL WHERE id = %s",
+        parameters=(event.attempt, _uid(event.run.uid)),
     )
-    yield from _record(event, place)
 
 
 @_facts.register

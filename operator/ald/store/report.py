@@ -77,7 +77,11 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the run as a whole, with its recipe's limits of a pulse's width error; None or empty where not on record."""
+    """What is known of the run as a whole, with its recipe's limits of a pulse's width error; None or empty where not on record.
+
+    `attempts` above 1: it was taken up after restarts of the gateway. `exact` False: power was lost, and the run may have come
+    further than the record.
+    """
 
     uid: str
     namespace: str
@@ -96,6 +100,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     held: str
     max_error_ns: int | None = None
     max_relative_error: float | None = None
+    attempts: int = 1
+    exact: bool = True
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,7 +193,9 @@ _RUN = sql.SQL(
     "coalesce((SELECT s.current_step_name FROM process_execution_state s WHERE s.execution_id = p.id), '') AS step, "
     "coalesce((SELECT s.held FROM process_execution_state s WHERE s.execution_id = p.id), '') AS held, "
     "(p.program->'timing'->>'max_error_ns')::bigint AS max_error_ns, "
-    "(p.program->'timing'->>'max_relative_error')::float AS max_relative_error"
+    "(p.program->'timing'->>'max_relative_error')::float AS max_relative_error, "
+    # The logger leaves the counts out where the run's end does not know them.
+    "p.attempts, (p.outcome IS NULL OR p.leaves_done IS NOT NULL) AS exact"
 )
 _NAMED = sql.SQL("AND (p.name = %(name)s OR p.id::text = %(name)s) ")
 _NAMES = sql.SQL("SELECT coalesce(p.name, p.id::text)")

@@ -28,7 +28,8 @@ _LOOPS = (
 
 _REACHED = (
     "WITH last AS (SELECT coalesce(step_name, '') AS step, iterations FROM step_execution_history "
-    "WHERE process_id = %(uid)s AND starts_with(step_path, 'spec.steps') ORDER BY step_number DESC LIMIT 1) "
+    "WHERE process_id = %(uid)s AND starts_with(step_path, 'spec.steps') "
+    "AND NOT starts_with(coalesce(step_name, ''), 'restore: ') ORDER BY step_number DESC LIMIT 1) "
     "SELECT step, iterations, ARRAY(SELECT max((i->>'count')::bigint) FROM process_executions p, "
     "jsonb_array_elements(p.program->'instructions') AS i WHERE p.id = %(uid)s AND i->>'type' = 'loop' "
     "AND starts_with(i->>'path', 'spec.steps') AND starts_with(step, (i->>'name') || '/') GROUP BY i->>'name' ORDER BY length(i->>'name')) AS counts FROM last"

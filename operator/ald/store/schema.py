@@ -19,7 +19,7 @@ COLUMNS: Mapping[str, str] = {
     "gateways": "installation namespace name url seen_at",
     "process_executions": "id machine_id namespace name recipe_version program program_digest status outcome start_time "
     "end_time error_message ended_by leaves_done pulses worst_error_ns "
-    "p50_error_ns p99_error_ns worst_relative_error",
+    "p50_error_ns p99_error_ns worst_relative_error attempts",
     "process_execution_state": "execution_id current_overall_step current_step_type current_step_name current_step_path "
     "iterations held last_updated",
     "step_execution_history": "process_id step_number step_type step_name step_path iterations started_at ended_at error",

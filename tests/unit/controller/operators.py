@@ -8,12 +8,18 @@ import msgspec
 from typing_extensions import override
 
 from ald.controller.apply import Document, key_of, kind_of
-from ald.controller.compiler import Compiler, PlantResult, compile_plant, compile_program
-from ald.controller.decide_run import Compiled, Rejected
+from ald.controller.compiler import (
+    Compiler,
+    PlantResult,
+    compile_plant,
+    compile_program,
+    compile_rest,
+)
 from ald.controller.keeper import Keeper
 from ald.controller.metrics import Metrics
 from ald.controller.names import Key
 from ald.controller.parts import Parts
+from ald.controller.run_decision import Compiled, Rejected
 from ald.controller.settings import Settings, gateway_resources
 from ald.controller.world import World
 from ald.errors import AldError
@@ -29,6 +35,7 @@ from ald.wire import (
     PlantPush,
     RunAction,
     RunOrder,
+    RunProgress,
     SafeStateOrder,
 )
 from fixtures.played_gateway import gateway_status, progress
@@ -70,8 +77,12 @@ class DirectCompiler(Compiler):
         return compile_plant(machine, "ald")
 
     @override
-    async def program(self, recipe: Document, run: Document, plant: Plant) -> Compiled | Rejected:
-        return compile_program(recipe, run, plant)
+    async def program(
+        self, recipe: Document, run: Document, plant: Plant, interrupted: RunProgress | None
+    ) -> Compiled | Rejected:
+        if interrupted is None:
+            return compile_program(recipe, run, plant)
+        return compile_rest(recipe, run, plant, interrupted)
 
 
 class ScriptedGateway:

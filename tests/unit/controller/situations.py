@@ -12,8 +12,8 @@ import yaml
 
 from ald.controller.apply import CONFLICT, Document, Kind, key_of, kind_of
 from ald.controller.compiler import compile_plant, compile_program
-from ald.controller.decide_run import Compiled
 from ald.controller.names import Key
+from ald.controller.run_decision import Compiled
 from ald.controller.views import Reach, Situation
 from ald.errors import NotFoundError, PeerError, RefusedError
 from ald.records.event import MachineState, RunIdentity

@@ -1,9 +1,16 @@
 import pytest
 
-from ald.controller.compiler import Compiler, compile_plant, compile_program, judge
-from ald.controller.decide_run import Compiled, Rejected
+from ald.controller.compiler import (
+    Compiler,
+    compile_plant,
+    compile_program,
+    compile_rest,
+    judge,
+)
 from ald.controller.names import Key
+from ald.controller.run_decision import Compiled, Rejected
 from ald.program.model import digest as program_digest
+from ald.wire import Reached
 from unit.controller import situations as s
 
 
@@ -113,3 +120,51 @@ async def test_a_plant_is_compiled_once_for_each_version_of_its_machine():
     assert second.digest != first.digest
     compiler.forget(Key(s.SPACE, "demo-reactor"))
     assert await compiler.plant(s.edited(s.MACHINE, "metadata.generation", 2)) is not second
+
+
+def interrupted(step="", iterations=(), **changes):
+    reached = Reached(step=step, iterations=iterations)
+    program_digest = s.compiled().digest
+    return s.progress_of(reached=reached, **{"program_digest": program_digest, **changes})
+
+
+def rest_of(progress, run=s.RUN, recipe=s.RECIPE):
+    assert s.PLANT.plant is not None
+    return compile_rest(recipe, run, s.PLANT.plant, progress)
+
+
+def test_of_an_interrupted_run_what_is_left_is_compiled_and_counted_as_the_next_attempt():
+    found = rest_of(interrupted("deposit/tma", ((37, 100),), attempt=2))
+    assert isinstance(found, Compiled)
+    assert found.attempt == 3
+    assert found.program.estimate.openings["tma"] == 63
+    assert found.digest == program_digest(found.program)
+
+
+def test_a_run_of_which_nothing_had_begun_begins_as_it_was():
+    found = rest_of(interrupted())
+    assert isinstance(found, Compiled)
+    assert (found.digest, found.attempt) == (s.compiled().digest, 2)
+
+
+def test_a_run_that_began_in_the_middle_goes_on_behind_what_it_reached_in_the_whole():
+    run = s.edited(s.RUN, "spec.startAt", {"step": "deposit", "cycle": 20})
+    progress = interrupted("deposit/tma", ((37, 100),), program_digest=s.compiled(run).digest)
+    found = rest_of(progress, run)
+    assert isinstance(found, Compiled)
+    assert found.program.estimate.openings["tma"] == 63
+
+
+def test_a_recipe_that_was_changed_meanwhile_is_not_gone_on_with():
+    recipe = s.edited(s.RECIPE, "metadata.generation", 7)
+    found = rest_of(interrupted("deposit/tma", ((37, 100),)), recipe=recipe)
+    assert isinstance(found, Rejected)
+    assert "changed since the run began" in found.violations[0].rule
+
+
+def test_what_was_digested_first_is_what_the_status_says():
+    run = s.edited(s.RUN, "status.programDigest", s.compiled().digest)
+    found = rest_of(
+        interrupted("deposit/tma", ((37, 100),), attempt=2, program_digest="e" * 64), run
+    )
+    assert isinstance(found, Compiled)

@@ -5,9 +5,8 @@ import pytest
 
 from ald.api.run import RecipeRunStatus, RunReason
 from ald.controller.conditions import find
-from ald.controller.decide_run import (
-    LOST_S_MAX,
-    MISSING_S_MAX,
+from ald.controller.decide_run import LOST_S_MAX, MISSING_S_MAX, decide_run
+from ald.controller.run_decision import (
     Check,
     End,
     HandOver,
@@ -15,7 +14,6 @@ from ald.controller.decide_run import (
     Rejected,
     Report,
     RunFacts,
-    decide_run,
 )
 from ald.errors import Violation
 from ald.plant.model import Mode

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ald.controller.decide_run import obstacle_to_a_run
 from ald.controller.readiness import ready_for_run
+from ald.controller.run_obstacle import obstacle_to_a_run
 from ald.standing import ReadinessStatus
 from unit.controller import situations as s
 from unit.controller.test_decide_machine import link

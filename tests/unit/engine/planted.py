@@ -16,6 +16,7 @@ from unittest import mock
 from msgspec.structs import replace
 
 from ald.engine import (
+    admission,
     leaf,
     obstacle,
     positions,
@@ -32,6 +33,7 @@ from ald.gateway.driver import executor, readback
 from ald.gateway.driver.station import Station
 from ald.plc.link import Link
 from ald.plc.unsettled import Finding
+from ald.program import resume
 from ald.records.event import PulseOpening, StepStarted, WriteOutcome
 from unit.engine.programs import MS
 from unit.engine.simulated_parts import BrokenError
@@ -261,6 +263,22 @@ def impatient() -> Any:
         return timed._done(turn, phase, found.acked_ns)
 
     return wrapped(timed, "_look_again", look_again)
+
+
+@planted("a run that is taken up does the cycle again that was cut short")
+def repeated() -> Any:
+    def begun_in(original: Any, program: Any, around: Any, index: int, plant: Any) -> Any:
+        return original(program, around, around[-1].index + 1 if around else index, plant)
+
+    return wrapped(resume, "begun_in", begun_in)
+
+
+@planted("another attempt counts its steps from the beginning")
+def recounted() -> Any:
+    def counting_on(original: Any, run: Any, before: Any) -> Any:
+        return replace(original(run, before), begun=0)
+
+    return wrapped(admission, "_counting_on", counting_on)
 
 
 def finds(what: str, seed: int) -> bool:

@@ -212,11 +212,21 @@ def _flatten(steps, into: list[Instruction], depth: int) -> int:
     return leaves
 
 
-def order(given: Program, uid: str = UID) -> RunOrder:
+def named(given: Program) -> Program:
+    """Return the program with a name of its own for each step and loop."""
+    made = tuple(
+        each if isinstance(each, program.EndLoop) else replace(each, name=f"{each.name}-{index}")
+        for index, each in enumerate(given.instructions)
+    )
+    return replace(given, instructions=made)
+
+
+def order(given: Program, uid: str = UID, attempt: int = 1) -> RunOrder:
     return RunOrder(
         protocol=PROTOCOL,
         run=RunIdentity(namespace="n", name="run", uid=uid),
         recipe_source="{}",
         program=given,
         program_digest=program.digest(given),
+        attempt=attempt,
     )

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ald.program.model import Set
-from unit.engine.programs import MS, assign, compiled, flow, loop, purge, together, valve, wait
+from unit.engine.programs import (
+    MS,
+    assign,
+    compiled,
+    flow,
+    loop,
+    named,
+    purge,
+    together,
+    valve,
+    wait,
+)
 
 if TYPE_CHECKING:
     from unit.engine.simulation import Simulation
@@ -31,7 +42,7 @@ def program(sim: Simulation) -> Any:
         again = rng.randrange(1, 6)
         steps.append(loop(again, *_beside(sim, name, body)))
     lead = [assign(1.0, "heater.power"), flow(20.0)] if rng.random() < 0.9 else []
-    return compiled(*lead, purge(300), *steps, cleanup=[flow(5.0)], plant=sim.plant)
+    return named(compiled(*lead, purge(300), *steps, cleanup=[flow(5.0)], plant=sim.plant))
 
 
 def _beside(sim: Simulation, name: str, body: list[Any]) -> list[Any]:

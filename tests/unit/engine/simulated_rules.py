@@ -25,6 +25,7 @@ from ald.records.event import (
     StepStarted,
     TimedBy,
     WriteOutcome,
+    run_of,
 )
 from ald.wire import DriverStatus, RunProgress
 from unit.engine.programs import MS, PLANT, S
@@ -58,6 +59,8 @@ class Rules:
         self.steps: dict[int, StepStarted] = {}
         self.openings = dict.fromkeys(COILS, 0)
         self.claimed: dict[str, int] = {}
+        self.attempts: dict[str, int] = {}
+        self._pulsed: set[tuple[str, str, tuple[int, ...]]] = set()
         self._began: set[tuple[type, str, int]] = set()
 
     # At the wire.
@@ -115,8 +118,9 @@ class Rules:
 
     def record(self, event: Event) -> None:
         match event:
-            case RunStarted(run=run):
-                self._once(event, run.uid, 0)
+            case RunStarted(run=run, attempt=attempt):
+                self._once(event, run.uid, attempt)
+                self.attempts[run.uid] = attempt
                 self._watched()
             case StepStarted() | StepEnded() | PulseOpening() | PulseDone():
                 self._in_run(event)
@@ -125,7 +129,7 @@ class Rules:
             case StateChanged():
                 self._state_changed(event)
             case RunEnded():
-                self._once(event, event.run, 0)
+                self._once(event, event.run, self.attempts.get(event.run, 0))
                 self._nothing_is_on()
             case LinkChanged():
                 self.connected_ns = self.sim.now
@@ -145,6 +149,7 @@ class Rules:
             case StepStarted():
                 self._watched()
                 self.steps[event.ordinal] = event
+                self._not_twice(event)
             case StepEnded():
                 self.steps.pop(event.ordinal, None)
             case PulseOpening():
@@ -152,6 +157,13 @@ class Rules:
                 self.opening[event.valve] = event
             case PulseDone():
                 self._pulse_done(event)
+
+    def _not_twice(self, event: StepStarted) -> None:
+        """No pulse of a cycle is begun twice, in however many attempts."""
+        if event.step == "valve":
+            pulse = (event.run, event.name, event.iterations)
+            self.sim.require(pulse not in self._pulsed, f"{event.name} {event.iterations} again")
+            self._pulsed.add(pulse)
 
     def _pulse_done(self, event: PulseDone) -> None:
         self.opening.pop(event.valve, None)
@@ -235,8 +247,11 @@ class Rules:
 
     def _run_shown(self, run: RunProgress) -> None:
         sim, uid = self.sim, run.run.uid
-        ended = [e for e in sim.journal if isinstance(e, RunEnded) and e.run == uid]
-        outcome = ended[-1].outcome if ended else None
+        edges = [
+            e for e in sim.journal if isinstance(e, RunStarted | RunEnded) and run_of(e) == uid
+        ]
+        last = edges[-1] if edges else None
+        outcome = last.outcome if isinstance(last, RunEnded) else None
         sim.require(run.outcome is outcome, f"a status says {run.outcome}, the record {outcome}")
         done = sum(isinstance(e, PulseDone) and e.run == uid for e in sim.journal)
         sim.require(run.pulses == done, f"a status counts {run.pulses} pulses, the record {done}")
@@ -260,18 +275,19 @@ class Rules:
         sim.require(not sim.plc.opened_ns, f"still open: {sim.plc.opened_ns}")
         started = [e.run.uid for e in sim.journal if isinstance(e, RunStarted)]
         ended = {e.run: e for e in sim.journal if isinstance(e, RunEnded)}
-        sim.require(sorted(started) == sorted(ended), "a run has no end on record")
+        ends = [e.run for e in sim.journal if isinstance(e, RunEnded)]
+        sim.require(sorted(started) == sorted(ends), "a run has no end on record")
         begun = {(e.run, e.ordinal) for e in sim.journal if isinstance(e, PulseOpening)}
         done = {(e.run, e.ordinal) for e in sim.journal if isinstance(e, PulseDone)}
         sim.require(begun == done, f"pulses without an end: {sorted(begun ^ done)}")
         records = [Recorded(position=i, what=each) for i, each in enumerate(sim.records, 1)]
-        for uid in started:
+        for uid, end in ended.items():
             try:
                 replayed = replay_run(records, uid)
             except CorruptRecordError as error:
                 sim.require(False, f"run {uid} does not replay: {error}")
             else:
-                sim.require(replayed.ended == ended[uid], f"run {uid} replays to another end")
+                sim.require(replayed.ended == end, f"run {uid} replays to another end")
         last = ended.get(sim.last_uid)
         outcome = last.outcome.value if last is not None else "none"
         sim.require(outcome == "Completed", f"the last run ended {outcome}")

@@ -1,19 +1,29 @@
-"""What people ask of a simulated run beside its abort, from a seed of its own so that nothing else is drawn otherwise."""
+"""What people ask of a simulated run beside its abort, and its being taken up, from seeds of their own so that nothing else is drawn otherwise."""
 
 from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from ald.wire import ActionOrder, DirectRun, GoSafe, RunAction, SafeStateOrder
-from unit.engine.programs import MS, S
+from ald.engine.state import State
+from ald.engine.status import driver_status
+from ald.errors import InvalidInputError
+from ald.gateway.driver.requests import NO_LINK, NO_SCAN
+from ald.plant.model import Plant
+from ald.program.model import Program
+from ald.program.resume import resumed
+from ald.wire import ActionOrder, DirectRun, GoSafe, RunAction, SafeStateOrder, StartRun
+from unit.engine.programs import MS, S, order
 
 if TYPE_CHECKING:
     from unit.engine.simulation import Simulation
 
 UNTIL_NS = 5 * S
+LOOK_EVERY_NS = 150 * MS
+RESUMED_SHARE = 0.4
+"""Of the lives; in the others a run that was cut short is left as it is."""
 
 
 def schedule(sim: Simulation) -> None:
@@ -26,6 +36,37 @@ def schedule(sim: Simulation) -> None:
             ways = [functools.partial(_direct, sim, action) for action in (*RunAction, *RunAction)]
             way: Callable[[], None] = rng.choice([*ways, functools.partial(_safe, sim)])
             sim.at(min(when, sim.start_ns + UNTIL_NS), way)
+
+
+def schedule_resumes(sim: Simulation) -> None:
+    """In some lives, take up what a crash has cut short, as the operator would."""
+    if random.Random(f"resumes of {sim.seed}").random() < RESUMED_SHARE:
+        for after_ns in range(0, UNTIL_NS, LOOK_EVERY_NS):
+            sim.at(sim.start_ns + after_ns, functools.partial(_look, sim))
+
+
+def rest(state: State, wholes: Mapping[str, Program], plant: Plant) -> StartRun | None:
+    """Return the order for the next attempt at the last run, where that may be taken up."""
+    progress = driver_status(state, NO_LINK, NO_SCAN).run
+    if progress is None or not progress.resumable or progress.run.uid not in wholes:
+        return None
+    left, reached = wholes[progress.run.uid], progress.reached
+    if reached.step:
+        try:
+            left = resumed(left, reached.step, reached.iterations, plant)
+        except InvalidInputError:
+            return None
+    return StartRun(order=order(left, progress.run.uid, progress.attempt + 1))
+
+
+def _look(sim: Simulation) -> None:
+    if sim.executor is None:
+        return
+    if not sim.executor._state.plant_confirmed:
+        sim.push_plant()
+    asked = rest(sim.executor._state, sim.wholes, sim.plant)
+    if asked is not None:
+        sim.requests.append(asked)
 
 
 def _direct(sim: Simulation, action: RunAction) -> None:

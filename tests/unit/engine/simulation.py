@@ -28,6 +28,7 @@ from ald.gateway.driver.realtime import Jitter
 from ald.kit.lines import Level, Lines
 from ald.plant.model import Plant, digest
 from ald.plc.link import Link
+from ald.program.model import Program
 from ald.records.event import (
     Event,
     MachineState,
@@ -91,6 +92,7 @@ class Simulation:
         self.requests: list[Any] = []
         self.widest_ns: Counter[str] = Counter()
         self.last_uid = ""
+        self.wholes: dict[str, Program] = {}
         self.is_full = False
         self.troubled_ns = 0
         self.crash_ns: int | None = None
@@ -227,11 +229,17 @@ class Simulation:
         if self._uids and self.rng.random() < 0.3:
             uid = self.rng.choice(self._uids)
         self._uids.append(uid)
-        self.requests.append(StartRun(order=order(simulated_programs.program(self), uid)))
+        program = simulated_programs.program(self)
+        self.wholes.setdefault(uid, program)
+        self.requests.append(StartRun(order=order(program, uid)))
 
     def ask_plant(self) -> None:
         if self.rng.random() < 0.3:
             self.plant = replace(self.plant, generation=self.plant.generation + 1)
+        self.push_plant()
+
+    def push_plant(self) -> None:
+        """Hand over the plant as it is."""
         push = PlantPush(protocol=PROTOCOL, plant=self.plant, digest=digest(self.plant))
         self.requests.append(LoadPlant(push=push, confirmed=True))
 
@@ -305,6 +313,7 @@ class Simulation:
             self.at(when, self.rng.choice(rare))
             self.at(when + self.rng.randrange(S), self.ask_clear)
         simulated_verbs.schedule(self)
+        simulated_verbs.schedule_resumes(self)
         self.at(self.start_ns + QUIET_FROM_NS + S, self.ask_abort)
         self.at(self.start_ns + QUIET_FROM_NS, lambda: setattr(self, "is_full", False))
         self.at(self.start_ns + QUIET_FROM_NS + 1, self.plc.tidy_up)

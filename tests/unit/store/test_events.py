@@ -13,8 +13,9 @@ from ald.records.event import (
     RunStarted,
     StateChanged,
     WriteOutcome,
+    run_of,
 )
-from ald.store.events import STATUS, Place, run_of, statements
+from ald.store.events import STATUS, Place, statements
 from ald.store.model import utc
 from unit.store.feeds import PLANT, PROGRAM, RUN, WALL
 
