@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.files import read_ledger, read_plant
+from ald.gateway.driver.memory import RunMemory
 from ald.gateway.front.feed import Feed
 from ald.gateway.ring import EVENT, RingRecord
 from ald.plant.model import digest
@@ -22,6 +24,7 @@ from ald.records.event import (
     RunEnded,
     RunOutcome,
     SafeStateReached,
+    StepStarted,
     Written,
     decode_event,
 )
@@ -32,7 +35,7 @@ from fixtures.wait import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
-CYCLES = 3
+CYCLES = 9
 MOMENTS_MAX = 120
 """Moments at which power is lost, evenly spread over the operations."""
 
@@ -102,6 +105,22 @@ def check_driver(image: Path, lived: Lived, at_ns: int) -> None:
         assert lived.uid in ledger.uids, "it would be started once more"
         is_open = ledger.open is not None and ledger.open.run.uid == lived.uid
         assert is_open or at_ns > ended.at_ns
+        if is_open:
+            check_reserved(image, lived, at_ns)
+
+
+def check_reserved(image: Path, lived: Lived, at_ns: int) -> None:
+    """The next driver, with nothing but the volume, knows of everything that may have begun."""
+    memory = RunMemory(image / "run.state")
+    try:
+        found = Diary(memory, image / "runs.bin", 0, reserved=image / "reserved.bin").found
+    finally:
+        memory.close()
+    assert found is not None
+    made = found.reservation
+    assert made is not None
+    begun = [e for e in lived.events() if isinstance(e, StepStarted) and e.at_ns < at_ns]
+    assert made.is_over or not begun or begun[-1].ordinal <= made.ordinal
 
 
 def check_front(image: Path, lived: Lived, owner: object, at_ns: int) -> None:

@@ -32,7 +32,8 @@ RESUME = "Resume"
 
 def rest(progress: RunProgress) -> str:
     """Return where a new run can take this one up, to be added to its message; nothing where it did not end in a loop."""
-    text = go_on(progress.reached.step, progress.reached.iterations)
+    reached = progress.reached
+    text = go_on(reached.step, reached.iterations, is_certain=progress.exact)
     return f"; {text}" if text else ""
 
 
@@ -70,7 +71,9 @@ def resume(facts: RunFacts, progress: RunProgress, details: Document, now: str) 
 def _not_resumable(facts: RunFacts, progress: RunProgress) -> str:
     """Return why the run cannot be taken up again, empty where it can."""
     if not progress.resumable:
-        return "how far it had come is not known exactly, or it was being ended"
+        return (
+            "how far it may have come is not known, or its steps may be over, or it was being ended"
+        )
     if progress.attempt >= ATTEMPTS_MAX:
         return f"this was attempt {progress.attempt} of at most {ATTEMPTS_MAX}"
     if isinstance(facts.checked, Rejected):

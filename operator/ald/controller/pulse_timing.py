@@ -6,6 +6,9 @@ from ald.controller.apply import Document
 from ald.controller.conditions import Fact, find
 from ald.wire import RunProgress
 
+POWER_LOST = "Power was lost in the middle: nobody knows how exact the pulses before that were."
+"""What is said of the pulses of a run whose gateway's memory was lost."""
+
 
 def pulses_of(progress: RunProgress) -> Document:
     """Return `status.pulses`; without figures where the PLC timed all of them and nobody measured any."""
@@ -24,12 +27,9 @@ def timing_met(progress: RunProgress) -> tuple[Fact, ...]:
     timing = progress.timing
     if timing.max_relative_error is None:
         return ()
-    if progress.outcome is None:
-        return (_fact("Unknown", "Running", "Judged over all pulses when the run has ended."),)
-    if timing.by_plc and not timing.whole:
-        return (_fact("Unknown", "TimedByPLC", f"{_by_plc(progress)}."),)
-    if not timing.whole:
-        return (_fact("Unknown", "NothingMeasured", "No pulse went from its opening to its end."),)
+    unknown = _unknown(progress)
+    if unknown is not None:
+        return (unknown,)
     limits = [f"{timing.max_relative_error:.1%} (timing.maxRelativeError)"]
     figures = [
         f"at most {timing.worst_relative_error:.1%} of the wanted width",
@@ -47,6 +47,20 @@ def timing_met(progress: RunProgress) -> tuple[Fact, ...]:
         return (_fact("True", "WithinLimits", message),)
     hint = " `ald run report` names the worst pulse."
     return (_fact("False", "TimingMissed", message + hint),)
+
+
+def _unknown(progress: RunProgress) -> Fact | None:
+    """Return why nothing can be said of the pulses, None where something can."""
+    timing = progress.timing
+    if progress.outcome is None:
+        return _fact("Unknown", "Running", "Judged over all pulses when the run has ended.")
+    if not progress.exact:
+        return _fact("Unknown", "NothingMeasured", POWER_LOST)
+    if timing.by_plc and not timing.whole:
+        return _fact("Unknown", "TimedByPLC", f"{_by_plc(progress)}.")
+    if not timing.whole:
+        return _fact("Unknown", "NothingMeasured", "No pulse went from its opening to its end.")
+    return None
 
 
 def _by_plc(progress: RunProgress) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ald.engine import counter, interlock, obstacle, positions, readiness
+from ald.engine import counter, interlock, obstacle, positions, readiness, reservation
 from ald.engine.inputs import RunGiven
 from ald.engine.state import UIDS_MAX, LastRun, Run
 from ald.engine.transitions import Answer, Request, answer
@@ -53,6 +53,9 @@ def admit(turn: Turn, given: RunGiven) -> Run:
         program_digest=order.program_digest,
         conditions=_conditions(order),
         first_wall_ns=turn.wall_ns,
+        reserved=reservation.AHEAD,
+        asked_cycles=reservation.AHEAD,
+        marks=reservation.marks_of(order.program),
         started_ns=turn.at_ns,
         started_wall_ns=turn.wall_ns,
         due_ns=turn.at_ns,
@@ -77,6 +80,7 @@ def _counting_on(run: Run, before: LastRun) -> Run:
         leaves_done=before.leaves_done,
         pulses=before.pulses,
         reached=before.reached,
+        is_counted=before.exact,
         widths=counted_on(run.widths, before.width_counts, before.worst_error_ns, before.timing),
     )
 

@@ -14,6 +14,7 @@ from ald.engine import (
     pausing,
     prompting,
     pulse,
+    reservation,
     setpoint,
     together,
 )
@@ -235,12 +236,15 @@ def _advance(turn: Turn) -> Verdict | None:
         _finish_if_settled(turn)
         return None
     in_the_way = obstacle.before(turn.state, following, turn.at_ns)
+    if in_the_way is None and reservation.is_missing(turn.run):
+        in_the_way = reservation.MISSING
     if in_the_way is not None:
         hold.keep(turn, in_the_way.reason, in_the_way.message)
         return None
     hold.end(turn)
     if pausing.begin_if_due(turn):
         return None
+    reservation.enter(turn)
     if isinstance(following, Together):
         return together.begin(turn, following)
     return leaf.begin(turn, following)

@@ -6,6 +6,7 @@ import msgspec
 
 from ald.plant.model import Plant, Table
 from ald.records.event import Event
+from ald.wire import Reached
 
 
 class Lane(enum.Enum):
@@ -67,8 +68,31 @@ class UsePlant(msgspec.Struct, frozen=True, kw_only=True):
     plant: Plant
 
 
+class Reservation(msgspec.Struct, frozen=True, kw_only=True):
+    """What the volume is to know of a run: `begun` had begun for certain, and by then leaves_done and pulses; up to `reached` it may come.
+
+    ordinal: leaves that may begin up to there, at most. is_over: it may come to the end of its steps, or is being ended.
+    """
+
+    run: str
+    attempt: int
+    begun: Reached
+    reached: Reached
+    ordinal: int
+    leaves_done: int
+    pulses: int
+    is_over: bool
+
+
+class Reserve(msgspec.Struct, frozen=True, kw_only=True):
+    """Put this on the volume as soon as nothing else is in the way; `Reserved` comes back with `cycle`. A later one takes its place."""
+
+    cycle: int
+    reservation: Reservation
+
+
 class Exit(msgspec.Struct, frozen=True, kw_only=True):
     """Everything is settled: end the process."""
 
 
-Effect = Journal | Write | Look | CancelWrites | UsePlant | Exit
+Effect = Journal | Write | Look | CancelWrites | UsePlant | Reserve | Exit

@@ -1,6 +1,6 @@
 """How runs end: at once by the safe state, or in good order; and what the machine is afterwards."""
 
-from ald.engine import branch, counter, pulse, safing
+from ald.engine import branch, counter, pulse, reservation, safing
 from ald.engine.effects import Exit
 from ald.engine.state import Ending, LastRun, Pulsing, Settling
 from ald.engine.transitions import Cause
@@ -23,6 +23,7 @@ def abort(
         if latch:
             safing.latch(turn)
         return
+    reservation.close(turn)
     turn.change(ending=Ending(outcome=outcome, message=message, by=by))
     is_latched = latch or outcome in LATCHING
     safing.begin(turn, message, full=True, latch=is_latched)
@@ -81,6 +82,7 @@ def end_run(turn: Turn, ending: Ending) -> None:
             pulses=run.pulses,
             worst_error_ns=run.widths.worst_ns,
             timing=run.widths.timing,
+            exact=run.is_counted,
         )
     )
     last = LastRun(
@@ -100,6 +102,7 @@ def end_run(turn: Turn, ending: Ending) -> None:
         message=ending.message,
         reached=run.reached,
         attempt=run.attempt,
+        exact=run.is_counted,
     )
     turn.change(run=None, ending=None, last_run=last)
 

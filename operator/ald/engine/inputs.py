@@ -2,6 +2,7 @@
 
 import msgspec
 
+from ald.engine.effects import Reservation
 from ald.engine.state import LastRun
 from ald.plant.model import Plant
 from ald.records.event import PulseTiming, RunIdentity, RunOutcome, TimedBy
@@ -37,6 +38,7 @@ class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     somebody has to clear. `leaf_ended` and `pulse` are of the one leaf under way; `beside` are those of the branches of a `together`.
     `is_exact` False: memory is gone, and this is how the run began; how far it has come since then, nobody knows.
     `resumable`: nothing was ending it, and its steps were not done. begun, width_counts: for another attempt to count on from.
+    is_counted: as in `Run`. `reservation`: how far it may have come where `is_exact` is False, None where even that is not known.
     """
 
     run: RunIdentity
@@ -62,6 +64,8 @@ class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
     resumable: bool = False
     begun: int = 0
     width_counts: tuple[int, ...] = ()
+    is_counted: bool = True
+    reservation: Reservation | None = None
 
 
 class Unsafe(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,6 +218,14 @@ class RecordRoom(_Input, frozen=True, kw_only=True):
     ok: bool
 
 
+class Reserved(_Input, frozen=True, kw_only=True):
+    """The volume knows now that this attempt at a run may have begun so many cycles."""
+
+    run: str
+    attempt: int
+    cycle: int
+
+
 class WatchdogSeen(_Input, frozen=True, kw_only=True):
     """Whether the PLC has acknowledged a heartbeat lately, and whether somebody else moved the register (`is_foreign`)."""
 
@@ -243,6 +255,7 @@ Input = (
     | Scanned
     | ClockStep
     | RecordRoom
+    | Reserved
     | WatchdogSeen
     | Tick
 )

@@ -1,6 +1,6 @@
 """The life around the runs: start, configuration, connection, clearing, clock, shutdown."""
 
-from ald.engine import ending, interlock, safing, trip
+from ald.engine import ending, interlock, lost, safing, trip
 from ald.engine.effects import UsePlant
 from ald.engine.inputs import (
     AbortAsked,
@@ -33,10 +33,8 @@ from ald.records.event import (
     StepEnded,
     WriteOutcome,
 )
-from ald.wire import Reached
 
 RESTARTED = "the gateway restarted while the run was on; what it left is made safe"
-UNKNOWN_POSITION = "how far it had come is lost with the gateway's memory"
 LEFT_UNSAFE = "the gateway ended before the machine was safe or cleared"
 DOUBTFUL = "the record of runs is damaged: a run may have been on"
 
@@ -66,7 +64,7 @@ def started(turn: Turn, given: Started) -> None:
     if given.plant is not None:
         _use(turn, given.plant, digest(given.plant))
     if given.open_run is not None:
-        _end_open_run(turn, given.open_run)
+        _end_open_run(turn, lost.known(given.open_run))
         safing.begin(turn, RESTARTED, full=True, latch=given.open_run.latch)
         turn.move(Cause.ABORT, RunOutcome.GATEWAY_RESTARTED.value, RESTARTED)
     elif given.unsafe is not None and (given.plant is None or _controls(turn)):
@@ -260,7 +258,7 @@ def _found(given: Started) -> str:
         where = f"at step {run.step or 'none'} ({run.ordinal} of {run.leaves_total} begun)"
         return (
             f"run {run.run.namespace}/{run.run.name} was on, "
-            f"{where if run.is_exact else UNKNOWN_POSITION}; writing the whole safe state"
+            f"{where if run.is_exact else lost.UNKNOWN_POSITION}; writing the whole safe state"
         )
     if given.unsafe is not None:
         return f"{LEFT_UNSAFE}; the whole safe state is written where anything may be"
@@ -287,9 +285,9 @@ def _end_open_run(turn: Turn, found: OpenRun) -> None:
     last = LastRun(
         run=found.run,
         program_digest=found.program_digest,
-        step=found.step if found.is_exact else "",
-        path=found.path if found.is_exact else "",
-        iterations=found.iterations if found.is_exact else (),
+        step=found.step,
+        path=found.path,
+        iterations=found.iterations,
         leaves_done=found.leaves_done,
         leaves_total=found.leaves_total,
         started_wall_ns=found.started_wall_ns,
@@ -298,10 +296,11 @@ def _end_open_run(turn: Turn, found: OpenRun) -> None:
         worst_error_ns=found.worst_error_ns,
         timing=found.timing,
         outcome=RunOutcome.GATEWAY_RESTARTED,
-        message=f"{RESTARTED}; {_position(found)}",
-        reached=found.reached if found.is_exact else Reached(),
+        message=f"{RESTARTED}; {lost.position(found)}",
+        reached=found.reached,
         attempt=found.attempt,
-        resumable=found.resumable and found.is_exact,
+        resumable=found.resumable,
+        exact=found.is_exact and found.is_counted,
         begun=found.begun,
         width_counts=found.width_counts,
     )
@@ -317,17 +316,11 @@ def _end_open_run(turn: Turn, found: OpenRun) -> None:
             pulses=last.pulses,
             worst_error_ns=last.worst_error_ns,
             timing=last.timing,
-            exact=found.is_exact,
+            exact=last.exact,
         )
     )
     others = tuple(known for known in turn.state.started_uids if known != uid)
     turn.change(last_run=last, started_uids=(*others, uid)[-UIDS_MAX:])
-
-
-def _position(found: OpenRun) -> str:
-    if found.is_exact:
-        return f"the last step begun was number {found.ordinal}, {found.step}"
-    return f"{UNKNOWN_POSITION}: any of its {found.leaves_total} steps may have begun, also some that are not on record"
 
 
 def _end_open_leaf(turn: Turn, uid: str, found: OpenLeaf) -> None:

@@ -235,7 +235,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     present leaf was due on the absolute schedule. slip_ns: how much later than the shortest course the schedule lies by now.
     reached: the last leaf begun that is not one of the cleanup, and that does not only restore what others had set.
     attempt: from 2 on it goes on after a restart: begun, leaves_done, pulses and widths count on; leaves_before of them are no leaves of
-    this program. first_wall_ns: when the first attempt began.
+    this program. first_wall_ns: when the first attempt began. is_counted: what the attempts before counted is known.
+    cycle: cycles begun, the present one at `cycle_place`; `reserved` of them the volume knows of, and `asked_cycles` it has been asked to;
+    is_reserved_whole: that is all of them. marks: where loops begin and end in the program.
     failure: why the first step failed, empty while none did. doubt: what a scan found wrong while a valve was open; it fails the
     leaf once that is shut. hold: not None while the run is held. asked: what it is to do. stopped: a stop has left steps out.
     """
@@ -247,6 +249,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 1
     leaves_before: int = 0
     first_wall_ns: int
+    is_counted: bool = True
+    cycle: int = 0
+    cycle_place: tuple[int, ...] = ()
+    reserved: int
+    asked_cycles: int
+    is_reserved_whole: bool = False
+    marks: tuple[int, ...]
     started_ns: int
     started_wall_ns: int
     due_ns: int
@@ -309,6 +318,7 @@ class LastRun(msgspec.Struct, frozen=True, kw_only=True):
     """The run as its status shows it after its end, or after the executor that ran it died.
 
     `resumable`: it may be taken up by another attempt, which counts on from `begun` leaves and from the pulses in `width_counts`.
+    `exact` False: power was lost; it may have come as far as `reached`, and counted at least this much.
     """
 
     run: RunIdentity
@@ -328,6 +338,7 @@ class LastRun(msgspec.Struct, frozen=True, kw_only=True):
     reached: Reached = Reached()
     attempt: int = 1
     resumable: bool = False
+    exact: bool = True
     begun: int = 0
     width_counts: tuple[int, ...] = ()
 

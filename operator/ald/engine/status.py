@@ -67,6 +67,7 @@ def _active(state: State, run: Run) -> RunProgress:
         prompt_message=prompt.leaf.message if prompt is not None else "",
         reached=run.reached,
         attempt=run.attempt,
+        exact=run.is_counted,
     )
 
 
@@ -101,4 +102,5 @@ def _ended(last: LastRun) -> RunProgress:
         reached=last.reached,
         attempt=last.attempt,
         resumable=last.resumable,
+        exact=last.exact,
     )

@@ -1,6 +1,16 @@
 """The engine: one input with its time in, the next state and the effects in order out. The same function replays."""
 
-from ald.engine import course, ending, positions, readiness, safety, safing, session, trip
+from ald.engine import (
+    course,
+    ending,
+    positions,
+    readiness,
+    reservation,
+    safety,
+    safing,
+    session,
+    trip,
+)
 from ald.engine.effects import Effect
 from ald.engine.inputs import (
     AbortAsked,
@@ -15,6 +25,7 @@ from ald.engine.inputs import (
     Looked,
     PlantGiven,
     RecordRoom,
+    Reserved,
     RunGiven,
     SafeStateAsked,
     Scanned,
@@ -45,6 +56,9 @@ def step(state: State, given: Input) -> tuple[State, tuple[Effect, ...]]:
             _scanned(turn, given)
         case WatchdogSeen():
             turn.change(watchdog_ok=given.ok, is_foreign=given.is_foreign)
+            _unblocked(turn)
+        case Reserved():
+            reservation.taken(turn, given)
             _unblocked(turn)
         case RecordRoom():
             turn.change(record_ok=given.ok)

@@ -36,6 +36,7 @@ def open_run(state: State) -> OpenRun | None:
         resumable=state.ending is None and not run.in_cleanup and not demand.is_stopping(run),
         begun=run.begun,
         width_counts=run.widths.counts,
+        is_counted=run.is_counted,
     )
 
 

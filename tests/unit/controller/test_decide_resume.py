@@ -1,6 +1,6 @@
 """A run that the gateway's restart has cut short, and that is wanted to go on."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -16,7 +16,7 @@ from unit.controller import situations as s
 
 RUN = s.edited(s.RUN, "spec.onGatewayRestart", "Resume")
 TAKEN = s.edited(RUN, "status.gatewaySession", "session-1")
-CUT = {
+CUT: dict[str, Any] = {
     "outcome": RunOutcome.GATEWAY_RESTARTED,
     "message": "the gateway restarted",
     "reached": Reached(step="deposit/tma", iterations=((37, 100),)),
@@ -67,7 +67,7 @@ def test_until_the_machine_is_ready_the_status_says_what_it_waits_for_and_how_lo
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"progress": {"resumable": False}}, "not known exactly"),
+        ({"progress": {"resumable": False}}, "is not known"),
         ({"progress": {"attempt": ATTEMPTS_MAX}}, f"attempt {ATTEMPTS_MAX} of at most"),
         ({"checked": Rejected(reason="InvalidRecipe", violations=(WRONG,))}, "another program"),
         ({"interrupted_s": RESUME_S_MAX, "refusal": "Not ready: too hot."}, "Not ready: too hot."),
@@ -81,6 +81,12 @@ def test_what_cannot_be_taken_up_ends_and_says_why_and_where_to_begin_a_new_run(
     assert why in text
     assert "startAt: {step: deposit, cycle: 38}" in text
     assert found.status["phase"] == "Failed"
+
+
+def test_a_run_of_uncertain_position_says_up_to_where_it_may_have_come():
+    found = decide(progress={"exact": False}, interrupted_s=RESUME_S_MAX, refusal="too hot")
+    text = said(found, "ResumeRefused")
+    assert "cycle 37 of 100 of deposit may have begun, and all before it" in text
 
 
 @pytest.mark.parametrize(

@@ -83,3 +83,9 @@ def test_beside_measured_pulses_those_of_the_plc_are_named_and_change_no_verdict
     (fact,) = timing_met(progress)
     assert fact.status == status
     assert "Besides these: 12 pulses were timed by the PLC itself" in fact.message
+
+
+def test_of_a_run_that_lost_its_memory_nothing_is_claimed():
+    (fact,) = timing_met(msgspec.structs.replace(ended(0.1), exact=False))
+    assert (fact.status, fact.reason) == ("Unknown", "NothingMeasured")
+    assert "Power was lost" in fact.message

@@ -6,64 +6,12 @@ import contextlib
 import pytest
 
 from ald.controller import names
-from ald.controller.apply import MACHINE
-from ald.controller.link import Link
 from ald.controller.names import Key
-from ald.controller.runs import Runs
 from ald.controller.views import Reach
 from ald.errors import PeerError, RefusedError
 from ald.records.event import MachineState, RunOutcome
-from ald.wire import Reached
 from unit.controller import situations as s
-from unit.controller.operators import MACHINE_KEY, Bench
-
-NAME = s.RUN["metadata"]["name"]
-
-
-class Case:
-    def __init__(self, *documents):
-        self.bench = Bench(s.MACHINE, s.RECIPE, *(documents or (s.RUN,)))
-        self.link = Link(self.bench.gateway, self.bench.clock, self.look)
-        self.runs = Runs(MACHINE_KEY, self.bench.parts, self.link, self.look)
-        self.link.take(self.bench.gateway.now())
-
-    def look(self):
-        if hasattr(self, "runs"):
-            self.runs.look()
-
-    async def go(self):
-        plant = await self.bench.parts.compiler.plant(s.MACHINE)
-        machine = self.bench.parts.world.find(MACHINE, MACHINE_KEY)
-        situation = s.situation(machine=machine, plant=plant.plant, reach=self.link.reach)
-        await self.runs.reconcile(situation)
-
-    def change(self, where, value):
-        now = self.bench.read("RecipeRun", NAME)
-        self.bench.change(s.edited(now, where, value))
-        self.runs.look()
-
-    def is_aborted(self):
-        progress = self.link.reach.progress
-        return progress is not None and progress.outcome is RunOutcome.ABORTED
-
-    def read(self):
-        return self.bench.read("RecipeRun", NAME)
-
-    @contextlib.asynccontextmanager
-    async def aborting(self):
-        """Have the task that sends aborts running."""
-        task = asyncio.get_running_loop().create_task(self.runs.abort_forever())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-    async def until(self, fact):
-        async with asyncio.timeout(5):
-            while not fact():  # noqa: ASYNC110 -- any fact
-                await asyncio.sleep(0.001)
+from unit.controller.run_cases import NAME, Case
 
 
 async def test_a_run_is_kept_by_finalizers_before_the_gateway_has_it():
@@ -336,76 +284,3 @@ async def test_a_pause_and_going_on_are_told_to_the_gateway():
         case.change("spec.action", action)
         await case.go()
     assert case.bench.gateway.sent("direct") == ["Pause", "Run"]
-
-
-RESUMING = s.edited(s.RUN, "spec.onGatewayRestart", "Resume")
-CUT = {
-    "outcome": RunOutcome.GATEWAY_RESTARTED,
-    "reached": Reached(step="deposit/tma", iterations=((37, 100),)),
-    "resumable": True,
-    "program_digest": s.compiled().digest,
-}
-
-
-async def cut_short(*documents, **changes):
-    """Return runs of which the first was cut short by a restart of the gateway, which is ready again."""
-    case = Case(RESUMING, *documents)
-    await case.go()
-    assert case.bench.gateway.sent("start") == [NAME]
-    ended = s.progress_of(**{**CUT, **changes})
-    case.link.take(case.bench.gateway.change(run=ended, state=MachineState.IDLE))
-    return case
-
-
-async def test_a_run_that_was_cut_short_is_taken_up_once():
-    case = await cut_short()
-    for _ in range(3):
-        await case.go()
-        case.bench.clock.pass_s(5)
-    assert case.bench.gateway.sent("start") == [NAME, NAME]
-    assert case.bench.reason(s.RUN) == "Running"
-    assert case.read()["status"]["resumed"] == 1
-    assert case.read()["metadata"]["finalizers"] == [names.RUN_FINALIZER]
-
-
-async def test_no_other_run_gets_in_between():
-    second = s.edited(s.edited(s.RUN, "metadata.name", "second"), "metadata.uid", "0" * 32)
-    case = await cut_short(second)
-    case.bench.gateway.fail["start"] = RefusedError("NotReady", "too cold")
-    for _ in range(3):
-        await case.go()
-        case.bench.clock.pass_s(60)
-    assert set(case.bench.gateway.sent("start")) == {NAME}
-    assert case.bench.reason(s.RUN) == "Resuming"
-    assert "too cold" in case.read()["status"]["message"]
-    assert case.bench.reason(second) == "Queued"
-    case.bench.clock.pass_s(600)
-    del case.bench.gateway.fail["start"]
-    await case.go()
-    assert case.bench.reason(s.RUN) == "ResumeRefused"
-    await case.go()
-    assert case.bench.gateway.sent("start")[-1] == "second"
-
-
-async def test_what_the_gateway_will_never_take_up_ends_the_run():
-    case = await cut_short()
-    case.bench.gateway.fail["start"] = RefusedError("NotResumable", "another run was on")
-    await case.go()
-    assert case.bench.reason(s.RUN) == "ResumeRefused"
-    assert "another run was on" in case.read()["status"]["message"]
-
-
-async def test_an_abort_that_overtakes_the_order_to_go_on_is_sent_again_until_it_counts():
-    case = await cut_short()
-    before = len(case.bench.gateway.sent("abort"))
-
-    async def abort_meanwhile():
-        case.change("spec.action", "Abort")
-        await case.until(lambda: len(case.bench.gateway.sent("abort")) >= before + 2)
-
-    case.bench.gateway.before["start"] = abort_meanwhile
-    async with case.aborting():
-        await case.go()
-        await case.until(case.is_aborted)
-    await case.go()
-    assert case.bench.reason(s.RUN) == "Aborted"

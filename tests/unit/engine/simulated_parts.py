@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
+from ald.engine.effects import Reserve
+from ald.engine.inputs import Reserved
+from ald.gateway.driver.files import write_reservation
 from ald.records.event import Event
 from ald.records.scan import decode_scan, encode_scan
 
@@ -12,6 +16,7 @@ if TYPE_CHECKING:
 
     from unit.engine.simulation import Simulation
 
+MS = 1_000_000
 READ_COST_NS = 20_000
 
 
@@ -55,6 +60,33 @@ class FakeRecorder:
 
     def grow(self, capacity_bytes: int) -> None:
         pass
+
+    def close(self) -> None:
+        pass
+
+
+class FakeReserver:
+    """The volume takes reservations in its own time, and now and then for long none."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self.sim = sim
+        self._rng = random.Random(f"disk of {sim.seed} at {sim.now}")
+        self._wanted: Reserve | None = None
+        self._synced_ns = 0
+
+    def ask(self, wanted: Reserve, now_ns: int) -> None:
+        self._wanted = wanted
+        slow = not self.sim.is_calm and self._rng.random() < 0.05
+        self._synced_ns = now_ns + self._rng.randrange((800 if slow else 30) * MS)
+
+    def work(self, now_ns: int, *, is_quiet: bool) -> Reserved | None:
+        wanted = self._wanted
+        if wanted is None or now_ns < self._synced_ns:
+            return None
+        self._wanted = None
+        made = wanted.reservation
+        write_reservation(self.sim.reserved, made)
+        return Reserved(at_ns=now_ns, run=made.run, attempt=made.attempt, cycle=wanted.cycle)
 
     def close(self) -> None:
         pass

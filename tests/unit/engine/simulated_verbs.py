@@ -16,6 +16,7 @@ from ald.program.model import Program
 from ald.program.resume import resumed
 from ald.wire import ActionOrder, DirectRun, GoSafe, RunAction, SafeStateOrder, StartRun
 from unit.engine.programs import MS, S, order
+from unit.engine.simulated_plc import BEAT
 
 if TYPE_CHECKING:
     from unit.engine.simulation import Simulation
@@ -39,10 +40,15 @@ def schedule(sim: Simulation) -> None:
 
 
 def schedule_resumes(sim: Simulation) -> None:
-    """In some lives, take up what a crash has cut short, as the operator would."""
+    """In some lives, take up what a crash has cut short."""
     if random.Random(f"resumes of {sim.seed}").random() < RESUMED_SHARE:
-        for after_ns in range(0, UNTIL_NS, LOOK_EVERY_NS):
-            sim.at(sim.start_ns + after_ns, functools.partial(_look, sim))
+        schedule_looks(sim, UNTIL_NS)
+
+
+def schedule_looks(sim: Simulation, within_ns: int) -> None:
+    """For so long from now on, take up what a crash has cut short as soon as that may be, as the operator would."""
+    for after_ns in range(0, within_ns, LOOK_EVERY_NS):
+        sim.at(sim.now + after_ns, functools.partial(_look, sim))
 
 
 def rest(state: State, wholes: Mapping[str, Program], plant: Plant) -> StartRun | None:
@@ -78,3 +84,14 @@ def _direct(sim: Simulation, action: RunAction) -> None:
 def _safe(sim: Simulation) -> None:
     sim.requests.append(GoSafe(order=SafeStateOrder(by="t", comment="c")))
     sim.trouble()
+
+
+def usurp(sim: Simulation) -> None:
+    """Another master beats in our place, for a while."""
+    if sim.now - sim.start_ns > 1300 * MS:
+        return
+    sim.usurped_ns = sim.now
+    for after_ns in range(0, 1800 * MS, 100 * MS):
+        words = (sim.rng.randrange(0x10000),)
+        sim.at(sim.now + after_ns, functools.partial(sim.plc.store, BEAT, words))
+    sim.at(sim.now + 1800 * MS, lambda: setattr(sim, "usurped_ns", None))

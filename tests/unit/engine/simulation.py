@@ -62,8 +62,8 @@ from unit.engine.programs import (
     timed,
     valve,
 )
-from unit.engine.simulated_parts import BrokenError, Clock, Crash, FakeRecorder
-from unit.engine.simulated_plc import BEAT, TIMED, VALVES, Plc
+from unit.engine.simulated_parts import BrokenError, Clock, Crash, FakeRecorder, FakeReserver
+from unit.engine.simulated_plc import TIMED, VALVES, Plc
 from unit.engine.simulated_rules import MOVED_NS, Rules
 from unit.engine.simulated_wire import SOCKET, FakeConnection
 
@@ -87,13 +87,14 @@ class Simulation:
         self.plc = Plc(self)
         self.rules = Rules(self)
         self.directory = directory
+        self.ledger, self.reserved = directory / "ledger", directory / "reserved"
         self.journal: list[Event] = []
         self.records: list[Event | Scan] = []
         self.requests: list[Any] = []
         self.widest_ns: Counter[str] = Counter()
         self.last_uid = ""
         self.wholes: dict[str, Program] = {}
-        self.is_full = False
+        self.is_full = self.has_lost_memory = False
         self.troubled_ns = 0
         self.crash_ns: int | None = None
         self.usurped_ns: int | None = None
@@ -267,16 +268,6 @@ class Simulation:
         since_ns, run = self.now, self.present_run()
         self.at(since_ns + MOVED_NS, lambda: self.rules.meddled(coil, since_ns, run))
 
-    def usurp(self) -> None:
-        """Another master beats in our place, for a while."""
-        if self.now - self.start_ns > 1300 * MS:
-            return
-        self.usurped_ns = self.now
-        for after_ns in range(0, 1800 * MS, 100 * MS):
-            words = (self.rng.randrange(0x10000),)
-            self.at(self.now + after_ns, functools.partial(self.plc.store, BEAT, words))
-        self.at(self.now + 1800 * MS, lambda: setattr(self, "usurped_ns", None))
-
     def protect(self) -> None:
         """The PLC takes no heartbeat for a while."""
         if not self.is_calm:
@@ -302,7 +293,13 @@ class Simulation:
         """Live through it; the machine must come out closed, and fit for another run."""
         rare = (
             *(self.ask_abort, self.fill, self.stop, self.crash, self.crash, self.clock_step),
-            *(self.meddle, self.usurp, self.protect, self.pause, self.plc.stick),
+            *(
+                self.meddle,
+                functools.partial(simulated_verbs.usurp, self),
+                self.protect,
+                self.pause,
+                self.plc.stick,
+            ),
             *((self.plc.timers.jam, self.plc.timers.deafen) if self.is_timed else ()),
         )
         for when in (300, 1900, 3500):
@@ -339,6 +336,7 @@ class Simulation:
     def _session(self) -> None:
         memory = RunMemory(self.directory / "run.state")
         recorder: Any = FakeRecorder(self)
+        reserver: Any = FakeReserver(self)
         # None of these touches a file or a socket.
         settings: Any = SimpleNamespace(plant="", alive="")
         commands: Any = mock.Mock(filenos=lambda: [COMMANDS], serve=self.serve)
@@ -347,7 +345,8 @@ class Simulation:
             clock=self.clock,
             log=Lines(Level.ERROR),
             recorder=recorder,
-            diary=Diary(memory, self.directory / "ledger", recorder.last_record),
+            diary=Diary(memory, self.ledger, len(self.journal), reserved=self.reserved),
+            reserver=reserver,
             commands=commands,
             unit_random=self.rng.random,
             signals_fd=SIGNALS,

@@ -124,7 +124,7 @@ def test_a_trigger_that_nobody_serves_is_no_pulse_although_done_is_left_from_the
 def test_a_pulse_that_the_plc_cut_short_is_none():
     seen = world().start(purge(300), valve("tma", 30))
     seen.run_for(318 * MS)
-    seen._switch(TMA, False)
+    seen.switch(TMA, False)
     ended = seen.run_until_ended()
     assert ended.outcome is RunOutcome.VALVE_MISMATCH
     assert "before its time" in ended.message

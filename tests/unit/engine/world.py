@@ -5,9 +5,20 @@ import itertools
 import struct
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from ald.engine.effects import CancelWrites, Coils, Exit, Journal, Look, UsePlant, Write
+from ald.engine.effects import (
+    CancelWrites,
+    Coils,
+    Effect,
+    Exit,
+    Journal,
+    Look,
+    Reservation,
+    Reserve,
+    UsePlant,
+    Write,
+)
 from ald.engine.inputs import (
     Answered,
     Input,
@@ -16,28 +27,29 @@ from ald.engine.inputs import (
     Looked,
     OpenRun,
     PlantGiven,
+    Reserved,
     RunGiven,
     Scanned,
     Sent,
     Started,
     Tick,
-    Unsafe,
     WatchdogSeen,
 )
-from ald.engine.state import LastRun, State
+from ald.engine.state import State
 from ald.engine.step import step
 from ald.engine.wake import edge_ns, wake_ns
-from ald.plant.model import Plant, Table, TimedPulse, Valve, digest, signals
+from ald.plant.model import Plant, Table, digest, signals
 from ald.plant.words import decode
 from ald.records.event import Event, PulseDone, RunEnded, RunOutcome
 from ald.records.scan import Quality, Scan
+from unit.engine import world_timers
 from unit.engine.programs import MS, PLANT, UID, S, compiled, order
 
 KIND = TypeVar("KIND")
 
 
 class World:
-    """The engine, a PLC and a clock. `at` runs things later; `fates` decides what becomes of a write."""
+    """The engine, a PLC and a clock. `at` runs things later; `fates` decides what becomes of a write; `found` is more of `Started`."""
 
     def __init__(
         self,
@@ -45,12 +57,9 @@ class World:
         *,
         round_trip_ns: int = 3 * MS,
         late_ns: int = 0,
-        open_run: OpenRun | None = None,
         follow_flow: bool = True,
-        started_uids: tuple[str, ...] = (),
-        last_run: LastRun | None = None,
-        is_doubtful: bool = False,
-        unsafe: Unsafe | None = None,
+        open_run: OpenRun | None = None,
+        **found: Any,
     ) -> None:
         self.now = 1000 * S
         self.round_trip_ns = round_trip_ns
@@ -69,6 +78,9 @@ class World:
         self.exited = False
         self.scanning = True
         self.scan_takes_ns = 2 * MS
+        self.has_disk = True
+        self.disk_takes_ns = 10 * MS
+        self.reservations: list[Reservation] = []
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._flying: dict[int, Write] = {}
@@ -90,10 +102,7 @@ class World:
                 wall_offset_ns=5000 * S,
                 plant=plant,
                 open_run=open_run,
-                started_uids=started_uids,
-                last_run=last_run,
-                is_doubtful=is_doubtful,
-                unsafe=unsafe,
+                **found,
             )
         )
 
@@ -125,7 +134,7 @@ class World:
         self.connected = True
         self.give(LinkUp(at_ns=self.now))
         if self._sequence == 0:
-            self._at(self.now, self._scan)
+            self.later(self.now, self._scan)
 
     def disconnect(self) -> None:
         self.connected = False
@@ -135,7 +144,7 @@ class World:
             self._answer(token, ok=False, unknown=True, sent_ns=self.now)
 
     def at(self, in_ns: int, act: Callable[[], None]) -> None:
-        self._at(self.now + in_ns, act)
+        self.later(self.now + in_ns, act)
 
     def run_for(self, duration_ns: int) -> "World":
         end = self.now + duration_ns
@@ -201,28 +210,38 @@ class World:
         self.state, effects = step(self.state, given)
         for effect in effects:
             self.log.append(effect)
-            match effect:
-                case Journal(event=event):
-                    self.journal.append(event)
-                case Write():
-                    self._write(effect)
-                case Look():
-                    self._look(effect)
-                case CancelWrites(lane=lane):
-                    for token, write in list(self._flying.items()):
-                        if write.lane is lane and token not in self._withdrawn:
-                            self._withdraw(token)
-                case UsePlant(plant=plant):
-                    self.plant = plant
-                case Exit():
-                    self.exited = True
+            self._do(effect)
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case Journal(event=event):
+                self.journal.append(event)
+            case Write():
+                self._write(effect)
+            case Look():
+                self._look(effect)
+            case CancelWrites(lane=lane):
+                for token, write in list(self._flying.items()):
+                    if write.lane is lane:
+                        self._withdraw(token)
+            case UsePlant(plant=plant):
+                self.plant = plant
+            case Reserve() if self.has_disk:
+                self.at(self.disk_takes_ns, partial(self._reserved, effect))
+            case Exit():
+                self.exited = True
+
+    def _reserved(self, wanted: Reserve) -> None:
+        self.reservations.append(wanted.reservation)
+        made = wanted.reservation
+        self.give(Reserved(at_ns=self.now, run=made.run, attempt=made.attempt, cycle=wanted.cycle))
 
     def _scans_are_possible(self) -> None:
         """An edge that has passed keeps every scan away: there may be none that nobody is about to carry out."""
         edge, wake = edge_ns(self.state), wake_ns(self.state)
         assert edge is None or edge > self.now or (wake is not None and wake <= self.now)
 
-    def _at(self, when: int, act: Callable[[], None]) -> None:
+    def later(self, when: int, act: Callable[[], None]) -> None:
         heapq.heappush(self._queue, (when, next(self._order), act))
 
     def _write(self, write: Write) -> None:
@@ -232,7 +251,7 @@ class World:
         self._flying[write.token] = write
         sent = max(self.now, self._busy_until)
         self._busy_until = sent + self.round_trip_ns
-        self._at(sent, lambda: self._sent(write))
+        self.later(sent, lambda: self._sent(write))
 
     def _withdraw(self, token: int) -> None:
         if self._flying.get(token) is None:
@@ -249,22 +268,22 @@ class World:
         sent = self.now
         fate = next((f for f in (fate(write) for fate in self.fates) if f is not None), "ok")
         if fate in ("ok", "mute", "unknown"):
-            self._at(sent + self.round_trip_ns // 2, lambda: self._arrive(write))
+            self.later(sent + self.round_trip_ns // 2, lambda: self._arrive(write))
         self.give(Sent(at_ns=self.now, token=write.token, sent_ns=sent))
         if fate in ("mute", "lost"):
-            self._at(sent + S, self.disconnect)
+            self.later(sent + S, self.disconnect)
         else:
-            self._at(sent + self.round_trip_ns, lambda: self._acked(write, sent, fate))
+            self.later(sent + self.round_trip_ns, lambda: self._acked(write, sent, fate))
 
     def _arrive(self, write: Write) -> None:
         if isinstance(write.target, Coils):
             for index, bit in enumerate(write.target.bits):
-                self._switch(write.target.address + index, bit)
+                self.switch(write.target.address + index, bit)
         else:
             for index, word in enumerate(write.target.words):
                 self.words[write.target.address + index] = word
 
-    def _switch(self, address: int, bit: bool) -> None:
+    def switch(self, address: int, bit: bool) -> None:
         was, self.coils[address] = self.coils[address], bit
         if was == bit:
             return
@@ -274,7 +293,9 @@ class World:
             if valve.timed is None:
                 continue
             if address == valve.timed.trigger and bit and not self.is_deaf:
-                self._at(self.now + self.plant.link.cycle_ns, partial(self._pulled, valve))
+                self.later(
+                    self.now + self.plant.link.cycle_ns, partial(world_timers.pulled, self, valve)
+                )
             elif (
                 not bit
                 and valve.name in self.timers
@@ -285,34 +306,15 @@ class World:
                 )
             ):
                 del self.timers[valve.name]
-                self._switch(valve.coil, False)
-                self._switch(valve.timed.trigger, False)
-
-    def _pulled(self, valve: Valve) -> None:
-        """The PLC's cycle sees the trigger, if it is still set."""
-        timed = valve.timed
-        if timed is None or not self.coils[timed.trigger] or valve.name in self.timers:
-            return
-        number = self.timers[valve.name] = self.now
-        self.bits[timed.done.address] = False
-        self._switch(valve.coil, True)
-        width_ns = self.words[timed.duration.address] * timed.resolution_ns
-        if not self.is_stuck:
-            self._at(self.now + width_ns, lambda: self._over(valve, timed, number))
-
-    def _over(self, valve: Valve, timed: TimedPulse, number: int) -> None:
-        if self.timers.get(valve.name) == number:
-            del self.timers[valve.name]
-            self._switch(valve.coil, False)
-            self.bits[timed.done.address] = True
-            self._switch(timed.trigger, False)
+                self.switch(valve.coil, False)
+                self.switch(valve.timed.trigger, False)
 
     def _look(self, look: Look) -> None:
         sent = max(self.now, self._busy_until)
         self._busy_until = sent + self.round_trip_ns
         found: list[tuple[int, ...] | None] = []
-        self._at(sent + self.round_trip_ns // 2, lambda: found.append(self._read(look)))
-        self._at(sent + self.round_trip_ns, lambda: self._looked(look, sent, found[0]))
+        self.later(sent + self.round_trip_ns // 2, lambda: found.append(self._read(look)))
+        self.later(sent + self.round_trip_ns, lambda: self._looked(look, sent, found[0]))
 
     def _read(self, look: Look) -> tuple[int, ...] | None:
         if look.table is Table.HOLDING:
@@ -353,7 +355,7 @@ class World:
 
     def _scan(self) -> None:
         assert self.plant is not None
-        self._at(self.now + self.plant.scan_period_ns, self._scan)
+        self.later(self.now + self.plant.scan_period_ns, self._scan)
         if not self.connected or not self.scanning:
             return
         if self.follow_flow:

@@ -29,3 +29,11 @@ from ald.program.go_on import go_on
 )
 def test_the_place_is_said_as_a_run_wants_it(step, iterations, said):
     assert go_on(step, iterations) == said
+
+
+def test_after_a_loss_of_power_it_is_the_last_one_that_may_have_begun():
+    found = go_on("deposit/tma", ((37, 100),), is_certain=False)
+    assert found == (
+        "cycle 37 of 100 of deposit may have begun, and all before it;"
+        " a new run goes on behind it with startAt: {step: deposit, cycle: 38}"
+    )

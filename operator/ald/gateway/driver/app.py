@@ -24,6 +24,7 @@ from ald.gateway.driver.memory import RunMemory
 from ald.gateway.driver.output import output
 from ald.gateway.driver.recorder import Recorder
 from ald.gateway.driver.requests import check_usable
+from ald.gateway.driver.reserver import Reserver
 from ald.gateway.driver.settings import Settings
 from ald.gateway.holder import HeldError, Holder
 from ald.gateway.ring import CAPACITY_MIN, RingWriter, ring_capacity
@@ -182,6 +183,7 @@ def run_executor(settings: Settings, clock: Clock, log: Lines, parent: int) -> i
             unit_random=random.SystemRandom().random,
             signals_fd=wake_read,
             jitter=realtime.Jitter(granted),
+            reserver=Reserver(settings.reserved),
         )
         log.info("real_time", state=granted[0].value, message=granted[1])
         executor = Executor(parts, session, ald.__version__)
@@ -214,12 +216,18 @@ def _diary(settings: Settings, recorder: Recorder, log: Lines) -> Diary:
     """Return the diary; a damaged ledger is put aside, so that a person can look at it."""
     memory = RunMemory(settings.run_state)
     try:
-        return Diary(memory, settings.ledger, recorder.last_record)
+        return Diary(memory, settings.ledger, recorder.last_record, reserved=settings.reserved)
     except CorruptRecordError as error:
         aside = settings.ledger.with_suffix(".damaged")
         log.error("ledger_corrupt", error=f"{error}; it is put aside as {aside.name}")  # noqa: TRY400 -- for people
         settings.ledger.rename(aside)
-        return Diary(memory, settings.ledger, recorder.last_record, is_lost=True)
+        return Diary(
+            memory,
+            settings.ledger,
+            recorder.last_record,
+            reserved=settings.reserved,
+            is_lost=True,
+        )
 
 
 def _plant(settings: Settings, log: Lines) -> Plant | None:

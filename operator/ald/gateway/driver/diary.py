@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from ald.engine.effects import Effect, Journal
+from ald.engine import reservation
+from ald.engine.effects import Effect, Journal, Reservation
 from ald.engine.inputs import OpenRun
 from ald.engine.state import Pulsing, State, phases
 from ald.engine.trace import open_run, unsafe
-from ald.gateway.driver.files import Ledger, read_ledger, write_ledger
+from ald.errors import CorruptRecordError
+from ald.gateway.driver.files import Ledger, read_ledger, read_reservation, write_ledger
 from ald.gateway.driver.memory import Remembered, RunMemory
 from ald.program.model import Pulse
 from ald.records.event import Event, RunEnded, RunStarted
@@ -35,7 +37,13 @@ class Diary:
     """
 
     def __init__(
-        self, memory: RunMemory, ledger: Path, last_record: int, *, is_lost: bool = False
+        self,
+        memory: RunMemory,
+        ledger: Path,
+        last_record: int,
+        *,
+        reserved: Path | None = None,
+        is_lost: bool = False,
     ) -> None:
         """Raises CorruptRecordError when the ledger is damaged; `is_lost` begins a new one in its place."""
         self._memory = memory
@@ -45,7 +53,9 @@ class Diary:
         self.ledger = read_ledger(ledger) or Ledger()
         if not memory.is_blank:
             self.ledger = replace(self.ledger, last=memory.last or self.ledger.last)
-        self.found = _as_begun(self.ledger) if memory.is_blank else memory.open_run(last_record)
+        self.found = memory.open_run(last_record)
+        if memory.is_blank:
+            self.found = _as_begun(self.ledger, reserved)
         if self.ledger.open is not None and self.found is None:
             # It died between the end of a run and the ledger.
             self._unwritten = replace(self.ledger, open=None, unsafe=memory.unsafe)
@@ -65,7 +75,7 @@ class Diary:
         ended = _place(effects, RunEnded)
         present = open_run(now)
         if started and present is not None:
-            present = replace(present, valves=_valves(now))
+            present = replace(present, valves=_valves(now), reservation=_first(now))
             write_ledger(self._path, _ledger(now, present))
             self._begins_at = last_record + started
             self._unwritten = None
@@ -113,9 +123,22 @@ class Diary:
         self._memory.remember(remembered)
 
 
-def _as_begun(ledger: Ledger) -> OpenRun | None:
-    """Return the run that the volume alone remembers: how it began, and not how far it came."""
-    return replace(ledger.open, is_exact=False) if ledger.open is not None else None
+def _as_begun(ledger: Ledger, reserved: Path | None) -> OpenRun | None:
+    """Return the run that the volume alone remembers: how it began, and up to where it may have come."""
+    run = ledger.open
+    if run is None:
+        return None
+    try:
+        newer = read_reservation(reserved) if reserved is not None else None
+    except CorruptRecordError:
+        # It may have come further than its first reservation says.
+        return replace(run, is_exact=False, reservation=None)
+    is_its = newer is not None and (newer.run, newer.attempt) == (run.run.uid, run.attempt)
+    return replace(run, is_exact=False, reservation=newer if is_its else run.reservation)
+
+
+def _first(state: State) -> Reservation | None:
+    return reservation.first(state.run) if state.run is not None else None
 
 
 def _ledger(state: State, present: OpenRun | None) -> Ledger:

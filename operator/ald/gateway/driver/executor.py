@@ -10,14 +10,21 @@ from collections.abc import Callable
 import msgspec
 
 from ald.engine import status, wake
-from ald.engine.effects import CancelWrites, Effect, Exit, Journal, Look, UsePlant, Write
+from ald.engine.effects import (
+    CancelWrites,
+    Effect,
+    Exit,
+    Journal,
+    Look,
+    Reserve,
+    UsePlant,
+    Write,
+)
 from ald.engine.inputs import (
     AbortAsked,
     ClockStep,
     Input,
-    PlantGiven,
     RecordRoom,
-    RunGiven,
     Scanned,
     ShutdownAsked,
     Started,
@@ -33,6 +40,7 @@ from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.files import write_plant
 from ald.gateway.driver.realtime import Jitter
 from ald.gateway.driver.recorder import Recorder
+from ald.gateway.driver.reserver import Reserver
 from ald.gateway.driver.settings import Settings
 from ald.gateway.driver.station import Station
 from ald.gateway.driver.told import tell
@@ -75,6 +83,7 @@ class Parts(msgspec.Struct, frozen=True):
     unit_random: Callable[[], float]
     signals_fd: int
     jitter: Jitter
+    reserver: Reserver
 
 
 class Executor:
@@ -267,20 +276,25 @@ class Executor:
         if not is_recorded and any(isinstance(event, PulseOpening) for event in events):
             return False
         for effect in effects:
-            match effect:
-                case Journal():
-                    pass  # Done already.
-                case Write() | Look():
-                    assert self._station is not None, "a write or a look needs a plant"
-                    self._station.submit(effect, self._parts.clock.monotonic_ns())
-                case CancelWrites(lane=lane):
-                    if self._station is not None:
-                        self._station.cancel(lane)
-                case UsePlant(plant=plant):
-                    self._use(plant)
-                case Exit():
-                    self._is_over = True
+            self._do(effect)
         return True
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case Journal():
+                pass  # Done already.
+            case Write() | Look():
+                assert self._station is not None, "a write or a look needs a plant"
+                self._station.submit(effect, self._parts.clock.monotonic_ns())
+            case CancelWrites(lane=lane):
+                if self._station is not None:
+                    self._station.cancel(lane)
+            case UsePlant(plant=plant):
+                self._use(plant)
+            case Reserve():
+                self._parts.reserver.ask(effect, self._parts.clock.monotonic_ns())
+            case Exit():
+                self._is_over = True
 
     def _use(self, plant: Plant) -> None:
         """Connect to the PLC of a new plant."""
@@ -310,22 +324,13 @@ class Executor:
             spread_ns = self._station.write_spread.ns() if self._station is not None else None
             given = requests.input_of(request, now_ns, spread_ns)
             if given is not None:
-                self._check_room(given)
+                requests.check_room(given, self._parts.recorder)
                 self._give(given)
         except RefusedError as refused:
             error = ErrorReply(reason=refused.reason, message=str(refused))
         except InvalidInputError as invalid:
             error = requests.invalid(invalid)
         return requests.with_figures(self._reply(request.id, error), request, self._station)
-
-    def _check_room(self, given: Input) -> None:
-        """Refuse a run or a plant that the ring could not hold: a run without its record is none."""
-        if isinstance(given, PlantGiven | RunGiven):
-            size = len(msgspec.msgpack.encode(given))
-            if not self._parts.recorder.has_room_for(size):
-                raise RefusedError(
-                    "RecordFull", "the record has no room for this now; the front does not read it"
-                )
 
     def _glanced(self, glance: Glance) -> DriverReply:
         """Answer a long message while a run is on: fine when it brings nothing new, refused otherwise."""
@@ -358,6 +363,9 @@ class Executor:
             self._give(ShutdownAsked(at_ns=now_ns, reason=reason))
         edge_ns = wake.edge_ns(self._state)
         is_quiet = edge_ns is None or edge_ns - now_ns > QUIET_NS
+        reserved = self._parts.reserver.work(now_ns, is_quiet=is_quiet)
+        if reserved is not None:
+            self._give(reserved)
         overdue_ns = now_ns - self._chores_ns - SLEEP_NS_MAX
         if overdue_ns < 0 or not (is_quiet or overdue_ns > 4 * SLEEP_NS_MAX):
             return
@@ -379,6 +387,7 @@ class Executor:
         if self._station is not None:
             self._station.close()
         self._parts.commands.close()
+        self._parts.reserver.close()
         self._parts.diary.catch_up()
         self._parts.diary.close()
         self._parts.recorder.close()

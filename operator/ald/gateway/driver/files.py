@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from ald.engine.effects import Reservation
 from ald.engine.inputs import OpenRun, Unsafe
 from ald.engine.state import LastRun
 from ald.errors import CorruptRecordError
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 _HEADER = struct.Struct("<8sII")
 _PLANT = b"ALDPLNT1"
 _LEDGER = b"ALDRUNS1"
-_Kind = TypeVar("_Kind", Plant, "Ledger")
+_RESERVED = b"ALDRSVD1"
+_Kind = TypeVar("_Kind", Plant, "Ledger", Reservation)
 
 
 def read_plant(path: Path) -> Plant | None:
@@ -68,6 +70,20 @@ def read_ledger(path: Path) -> Ledger | None:
 def write_ledger(path: Path, ledger: Ledger) -> None:
     """Keep the ledger for good. Done at the beginning and at the end of a run, never between."""
     _write(path, _LEDGER, msgspec.msgpack.encode(ledger))
+
+
+def read_reservation(path: Path) -> Reservation | None:
+    """Return how far the last run may have come, None before the first one that asked.
+
+    Raises:
+        CorruptRecordError: the file is not what was written.
+    """
+    return _read(path, _RESERVED, Reservation)
+
+
+def write_reservation(path: Path, reservation: Reservation) -> None:
+    """Keep for good how far a run may come; takes as long as the disk does."""
+    _write(path, _RESERVED, msgspec.msgpack.encode(reservation))
 
 
 def _read(path: Path, magic: bytes, kind: type[_Kind]) -> _Kind | None:

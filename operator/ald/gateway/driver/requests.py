@@ -38,6 +38,7 @@ from ald.wire import (
 )
 
 if TYPE_CHECKING:
+    from ald.gateway.driver.recorder import Recorder
     from ald.gateway.driver.station import Station
     from ald.plant.model import Plant
 
@@ -101,6 +102,20 @@ def _of_person(asked: Clear | GoSafe | Confirm, now_ns: int) -> Input:
             return SafeStateAsked(at_ns=now_ns, by=by, comment=comment)
         case Confirm(order=order):
             return ConfirmAsked(at_ns=now_ns, target=order.target, by=by, comment=comment)
+
+
+def check_room(given: Input, recorder: Recorder) -> None:
+    """Return when the record can hold a run or a plant: a run without its record is none.
+
+    Raises:
+        RefusedError: it cannot.
+    """
+    if isinstance(given, PlantGiven | RunGiven):
+        size = len(msgspec.msgpack.encode(given))
+        if not recorder.has_room_for(size):
+            raise RefusedError(
+                "RecordFull", "the record has no room for this now; the front does not read it"
+            )
 
 
 def check_usable(plant: Plant) -> None:

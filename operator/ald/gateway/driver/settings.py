@@ -58,6 +58,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return Path(self.state_dir, "plant.bin")
 
     @property
+    def reserved(self) -> Path:
+        """How far the run that is on may come."""
+        return Path(self.state_dir, "reserved.bin")
+
+    @property
     def ledger(self) -> Path:
         """Which runs were ever started, and whether one is on."""
         return Path(self.state_dir, "runs.bin")

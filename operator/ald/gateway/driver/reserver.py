@@ -1,0 +1,66 @@
+"""Puts reservations on the volume: in a thread of its own, because no valve waits for a disk.
+
+The thread does a few calls that all leave the interpreter to the loop while they last. It is given work when no valve edge
+is near, or when it has waited for long.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from ald.engine.effects import Reserve
+from ald.engine.inputs import Reserved
+from ald.gateway.driver.files import write_reservation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATIENCE_NS = 100_000_000
+"""A reservation waits this long for a time without edges, and no longer."""
+
+RETRY_NS = 1_000_000_000
+"""A volume that did not take one is asked again after this."""
+
+
+class Reserver:
+    """One reservation on its way at most; of those that wait only the last counts."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reserve")
+        self._wanted: Reserve | None = None
+        self._due_ns = 0
+        self._not_before_ns = 0
+        self._going: tuple[Reserve, Future[None]] | None = None
+
+    def ask(self, wanted: Reserve, now_ns: int) -> None:
+        """Have this on the volume, in place of any other that still waits."""
+        self._wanted = wanted
+        self._due_ns = now_ns + PATIENCE_NS
+
+    def work(self, now_ns: int, *, is_quiet: bool) -> Reserved | None:
+        """Hand over what waits, and return what has come to the volume since."""
+        done = self._done(now_ns)
+        wanted = self._wanted
+        is_time = (is_quiet or now_ns >= self._due_ns) and now_ns >= self._not_before_ns
+        if wanted is not None and self._going is None and is_time:
+            self._wanted = None
+            task = self._thread.submit(write_reservation, self._path, wanted.reservation)
+            self._going = (wanted, task)
+        return done
+
+    def close(self) -> None:
+        """Wait for what is on its way, and for nothing else."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _done(self, now_ns: int) -> Reserved | None:
+        if self._going is None or not self._going[1].done():
+            return None
+        (wanted, task), self._going = self._going, None
+        if task.cancelled() or task.exception() is not None:
+            self._wanted = self._wanted or wanted
+            self._not_before_ns = now_ns + RETRY_NS
+            return None
+        made = wanted.reservation
+        return Reserved(at_ns=now_ns, run=made.run, attempt=made.attempt, cycle=wanted.cycle)

@@ -1,0 +1,170 @@
+"""How far a run may come before the volume knows of it."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ald.engine import reservation
+from ald.engine.effects import Reserve
+from ald.engine.inputs import AbortAsked, Reserved, RunGiven
+from ald.engine.reservation import AHEAD, MISSING
+from ald.program.resume import resumed
+from ald.program.start_at import RESTORE_MARK
+from ald.records.event import HoldEnded, HoldStarted, PulseDone, RunOutcome, StepStarted
+from ald.wire import Reached
+from unit.engine.programs import (
+    MS,
+    PLANT,
+    UID,
+    S,
+    compiled,
+    flow,
+    loop,
+    named,
+    order,
+    purge,
+    together,
+    valve,
+    wait,
+)
+from unit.engine.world import World
+from unit.program.steps import executed
+
+CYCLE = (valve("tma", 40), purge(300))
+STEPS = (flow(20.0), purge(300), loop(20, *CYCLE), wait(10))
+
+
+def started(*steps, cleanup=(), has_disk=True):
+    world = World().ready()
+    world.has_disk = has_disk
+    program = named(compiled(*steps, cleanup=cleanup))
+    world.give(RunGiven(at_ns=world.now, order=order(program)))
+    return world
+
+
+def asked(world):
+    return [each for each in world.log if isinstance(each, Reserve)]
+
+
+def cycles(world):
+    return [each.iterations[0] for each in world.events(PulseDone)]
+
+
+@pytest.mark.requirement("RC-03")
+def test_a_run_comes_no_further_than_the_volume_knows_and_says_why():
+    world = started(*STEPS, has_disk=False).run_for(5 * S)
+    # Two steps before the loop, and three of its cycles: five.
+    assert cycles(world) == [1, 2, 3]
+    (held,) = world.events(HoldStarted)
+    assert (held.reason, held.message) == (MISSING.reason, MISSING.message)
+    assert world.open_valves == set()
+    world.give(Reserved(at_ns=world.now, run=UID, attempt=1, cycle=AHEAD + 2))
+    world.run_for(5 * S)
+    assert cycles(world) == [1, 2, 3, 4, 5]
+    assert len(world.events(HoldEnded)) == 1
+
+
+def test_a_volume_that_takes_nothing_ends_the_run_after_the_longest_hold():
+    world = started(*STEPS, has_disk=False)
+    assert world.run_until_ended().outcome is RunOutcome.HOLD_TIMEOUT
+
+
+def test_with_a_disk_a_run_never_waits():
+    world = started(*STEPS)
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+    assert world.events(HoldStarted) == []
+    numbers = [each.cycle for each in asked(world)]
+    assert numbers == sorted(set(numbers))
+
+
+def test_a_slow_disk_has_the_time_of_two_whole_cycles():
+    world = started(*STEPS)
+    world.disk_takes_ns = 2 * 340 * MS
+    world.run_until_ended()
+    assert world.events(HoldStarted) == []
+
+
+def test_what_another_run_or_attempt_has_reserved_is_not_ours():
+    world = started(*STEPS, has_disk=False).run_for(5 * S)
+    for run, attempt in (("other", 1), (UID, 2)):
+        world.give(Reserved(at_ns=world.now, run=run, attempt=attempt, cycle=100))
+    world.run_for(2 * S)
+    assert cycles(world) == [1, 2, 3]
+
+
+def test_the_end_of_the_steps_is_told_before_it_may_come():
+    world = started(*STEPS, cleanup=(flow(5.0),))
+    world.run_until_ended()
+    made = [each.reservation for each in asked(world)]
+    assert [each.is_over for each in made] == [False] * (len(made) - 1) + [True]
+    last = world.events(PulseDone)[-AHEAD]
+    over = next(each for each in world.reservations if each.is_over)
+    assert over.begun.iterations[0][0] <= last.iterations[0]
+
+
+def test_a_run_that_is_being_ended_tells_that_it_is_not_to_be_taken_up():
+    world = started(*STEPS).run_for(700 * MS)
+    world.give(AbortAsked(at_ns=world.now, uid=UID, by="t", reason="r"))
+    assert asked(world)[-1].reservation.is_over
+
+
+def test_a_step_that_only_restores_has_reached_nothing_new():
+    whole = named(compiled(*STEPS))
+    rest = resumed(whole, whole.instructions[3].name, ((7, 20),), PLANT)
+    world = World().ready()
+    world.give(RunGiven(at_ns=world.now, order=order(rest)))
+    assert world.state.run is not None
+    made = reservation.up_to(world.state.run, 2)
+    assert made.reached == Reached()
+
+
+def leaves(depth):
+    plain = st.sampled_from(["wait", "purge", "both"])
+    if depth == 0:
+        return plain
+    inner = st.tuples(st.integers(1, 3), st.lists(leaves(depth - 1), min_size=1, max_size=3))
+    return st.one_of(plain, inner)
+
+
+def made_of(tree):
+    for each in tree:
+        match each:
+            case "wait":
+                yield wait(5)
+            case "purge":
+                yield purge(10)
+            case "both":
+                yield together([wait(5)], [wait(5), wait(5)])
+            case (count, body):
+                yield loop(count, *made_of(body))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(leaves(2), min_size=1, max_size=4))
+def test_at_any_moment_all_that_has_begun_lies_within_what_the_volume_knows(tree):
+    world = started(*made_of(tree))
+    assert world.state.run is not None
+    known = reservation.first(world.state.run)
+    while world.state.run is not None and not known.is_over:
+        begun = world.events(StepStarted)
+        if begun:
+            assert begun[-1].ordinal <= known.ordinal
+        outside = [each for each in begun if not is_within(world, known, each)]
+        assert outside == []
+        world.run_for(1 * MS)
+        known = world.reservations[-1] if world.reservations else known
+    world.run_until_ended()
+    assert world.outcome is RunOutcome.COMPLETED
+    assert world.events(HoldStarted) == []
+
+
+def is_within(world, known, step):
+    """Tell whether another attempt behind this reservation would leave this step alone, or is at it once more outside all loops."""
+    rest = resumed(world.state.run.program, known.reached.step, known.reached.iterations, PLANT)
+    left = [each for each in executed(rest) if not each[0].startswith(RESTORE_MARK)]
+    place = (step.name, step.iterations)
+    if known.reached.iterations:
+        return place not in left
+    # The step that may be under way is the first of the rest; of branches it is all of them.
+    mark = known.reached.step
+    return place not in left or step.name == mark or mark.startswith("both")
