@@ -180,6 +180,7 @@ BAD = [
     (RUN, "spec.inputs.cycles", {"a": 1}, "spec.inputs.cycles"),
     (RUN, "spec.dryRun", "yes", "spec.dryRun"),
     (RUN, "spec.action", "Restart", "spec.action"),
+    (RUN, "spec.onGatewayRestart", "Retry", "spec.onGatewayRestart"),
     (RUN, "spec.startAt", {"step": "deposit"}, "spec.startAt.cycle: Required value"),
     (RUN, "spec.startAt", {"cycle": 38}, "spec.startAt.step: Required value"),
     (RUN, "spec.startAt", {"step": "Deposit 1", "cycle": 38}, "spec.startAt.step"),

@@ -110,6 +110,8 @@ def test_a_set_value_is_kept_in_its_own_type(resources, value):
         {"inputs": {"cycles": None}},
         {"inputs": None},
         {"dryRun": True},
+        {"onGatewayRestart": "Resume"},
+        {"onGatewayRestart": "Resume", "action": "Abort"},
         {"startAt": {"step": "deposit", "cycle": 38}},
         {"startAt": {"step": "deposit", "cycle": 38}, "action": "Abort"},
         {"recipeRef": {"name": "other"}, "action": "Abort"},

@@ -79,7 +79,10 @@ def test_a_broken_field_has_a_rule_and_a_hint(plc, where, rule, hint):
 
 def test_an_unknown_field_with_no_near_name_lists_the_known_ones():
     found = violation(document("RecipeRun", zzz=1))
-    assert found.hint == "fields here are recipeRef, machineRef, inputs, startAt, dryRun, action"
+    assert (
+        found.hint
+        == "fields here are recipeRef, machineRef, inputs, startAt, dryRun, onGatewayRestart, action"
+    )
 
 
 def test_an_unknown_field_deep_in_a_list_is_helped_from_its_own_list():

@@ -5,6 +5,7 @@ Everything is drawn from one seed. Reading the clock takes time, so a crash can 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import heapq
 import itertools
@@ -86,8 +87,8 @@ class Simulation:
         self.clock = Clock(self)
         self.plc = Plc(self)
         self.rules = Rules(self)
-        self.directory = directory
-        self.ledger, self.reserved = directory / "ledger", directory / "reserved"
+        self.directory, self.ledger = directory, directory / "ledger"
+        self.reserved = directory / "reserved"
         self.journal: list[Event] = []
         self.records: list[Event | Scan] = []
         self.requests: list[Any] = []
@@ -354,14 +355,10 @@ class Simulation:
         )
         self._signalled = False
         self.requests.clear()
-        try:
+        with contextlib.suppress(Crash):
             self.executor = Executor(parts, "session", "0")
             self.executor.run(self.kept)
-        except Crash:
-            pass
-        self.executor = None
-        self.connection = None
-        self.crash_ns = None
+        self.executor = self.connection = self.crash_ns = None
         memory.close()
         self.advance(self.now + self.rng.randrange(20 * MS, 500 * MS))
 

@@ -8,6 +8,7 @@ from ald.engine import reservation
 from ald.engine.effects import Reserve
 from ald.engine.inputs import AbortAsked, Reserved, RunGiven
 from ald.engine.reservation import AHEAD, MISSING
+from ald.program.model import Pulse
 from ald.program.resume import resumed
 from ald.program.start_at import RESTORE_MARK
 from ald.records.event import HoldEnded, HoldStarted, PulseDone, RunOutcome, StepStarted
@@ -110,7 +111,9 @@ def test_a_run_that_is_being_ended_tells_that_it_is_not_to_be_taken_up():
 
 def test_a_step_that_only_restores_has_reached_nothing_new():
     whole = named(compiled(*STEPS))
-    rest = resumed(whole, whole.instructions[3].name, ((7, 20),), PLANT)
+    first = whole.instructions[3]
+    assert isinstance(first, Pulse)
+    rest = resumed(whole, first.name, ((7, 20),), PLANT)
     world = World().ready()
     world.give(RunGiven(at_ns=world.now, order=order(rest)))
     assert world.state.run is not None
@@ -135,7 +138,8 @@ def made_of(tree):
                 yield purge(10)
             case "both":
                 yield together([wait(5)], [wait(5), wait(5)])
-            case (count, body):
+            case _:
+                count, body = each
                 yield loop(count, *made_of(body))
 
 

@@ -226,10 +226,14 @@ class World:
                         self._withdraw(token)
             case UsePlant(plant=plant):
                 self.plant = plant
-            case Reserve() if self.has_disk:
-                self.at(self.disk_takes_ns, partial(self._reserved, effect))
+            case Reserve():
+                self._reserve(effect)
             case Exit():
                 self.exited = True
+
+    def _reserve(self, wanted: Reserve) -> None:
+        if self.has_disk:
+            self.at(self.disk_takes_ns, partial(self._reserved, wanted))
 
     def _reserved(self, wanted: Reserve) -> None:
         self.reservations.append(wanted.reservation)

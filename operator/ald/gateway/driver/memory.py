@@ -30,7 +30,7 @@ from ald.engine.state import LastRun
 if TYPE_CHECKING:
     from pathlib import Path
 
-SLOT_BYTES = 8192
+SLOT_BYTES = 16_384
 """Room for one slot: names and paths of the deepest recipe take a quarter of it."""
 
 _HEADER = struct.Struct("<QII")
