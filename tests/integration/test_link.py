@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import select
 import socket
 import struct
 import threading
@@ -55,6 +56,11 @@ class Plc:
         frame = header + self._exactly(connected, struct.unpack_from(">H", header, 4)[0] - 1)
         self.frames.append(frame)
         return frame
+
+    def skip(self, connected, count):
+        """Take in what is no frame."""
+        while count:
+            count -= len(connected.recv(min(count, 65536)))
 
     def _exactly(self, connected, count):
         data = b""
@@ -223,6 +229,50 @@ def test_a_lost_connection_is_reset_so_that_nothing_held_back_arrives_later(plc_
         stop.set()
         assert done.wait(10)
         assert b"orderly end" not in seen
+
+
+def test_an_opening_that_the_kernel_has_not_taken_is_taken_back_by_an_abort(plc_of):
+    filled = threading.Event()
+    stuffing: list[int] = []
+
+    def reads_late(plc, connected):
+        filled.wait(10)
+        plc.skip(connected, stuffing[0])
+        good(plc, connected)
+
+    plc = plc_of(reads_late)
+    with loop(plc.port, timeout_s=30) as driver:
+        driver.up()
+        stuffing.append(fill(driver.connection.fileno()))
+        opening = driver.ask(WriteCoil(15, True), Lane.RECIPE)
+        driver.turn(0.0)
+        assert driver.link.has_outgoing
+        driver.link.cancel_lane(Lane.RECIPE)
+        closing = driver.ask(WriteCoil(15, False), Lane.SAFE)
+        driver.turn(0.0)
+        taken_back = driver.done[opening]
+        assert (taken_back.ok, taken_back.unknown) == (False, False)
+        filled.set()
+        driver.until(lambda: closing in driver.done)
+        assert driver.done[closing].ok
+        assert [frame[7:12] for frame in plc.frames] == [b"\5\0\x0f\0\0"]
+
+
+def fill(number):
+    """Send until the kernel takes nothing more, also a while later; return how many bytes that were."""
+    sent, before = 0, -1
+    with socket.fromfd(number, socket.AF_INET, socket.SOCK_STREAM) as same:
+        same.setblocking(False)
+        poll = select.poll()
+        poll.register(same, select.POLLOUT)
+        while sent > before:
+            before = sent
+            poll.poll(500)
+            for size in (65536, 1):
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        sent += same.send(bytes(size))
+    return sent
 
 
 def test_a_host_without_an_answer_ends_in_a_time_out():

@@ -32,6 +32,7 @@ from ald.errors import (
 from ald.kit import backoff
 from ald.plc import breaker, codec
 from ald.plc.counters import Completion, Counts, LinkCounters, Sent, State
+from ald.plc.leaving import Leaving
 from ald.plc.pending import Lane, Pending
 from ald.plc.request import Request, is_write
 from ald.plc.times import IoTimes, TimesByKind, TimesSummary
@@ -67,8 +68,8 @@ class Link:
         self._attempt = 0
         self._lanes: tuple[deque[Pending], ...] = tuple(deque() for _ in Lane)
         self._in_flight: dict[int, Pending] = {}
-        # Those of them of which the kernel has not taken every byte, in their order in the stream.
-        self._leaving: deque[Pending] = deque()
+        # Those of them of which the kernel has not taken every byte.
+        self._leaving = Leaving()
         self._transaction = 0
         self._breaker = breaker.CLOSED
         # Whether nothing has failed lately: asked for each request.
@@ -77,8 +78,6 @@ class Link:
         self._quiet_until_ns = 0
         self._next_edge_ns: int | None = None
         self._reader = codec.FrameReader()
-        self._outgoing = bytearray()
-        self._handed = 0
         self._completions: list[Completion] = []
         self._sent: list[Sent] = []
         self._times = TimesByKind()
@@ -135,10 +134,14 @@ class Link:
             self._lanes[lane].append(pending)
 
     def cancel_lane(self, lane: Lane) -> None:
-        """Fail what waits in `lane`; what was sent goes on and completes as usual."""
+        """Fail what waits in `lane`, for the kernel, too; what has begun to leave goes on and completes as usual."""
+        withdrawn = self._leaving.withdraw(lane)
+        self._in_flight = {n: p for n, p in self._in_flight.items() if p not in withdrawn}
         waiting = self._lanes[lane]
         while waiting:
-            self._fail(waiting.popleft(), LinkError("withdrawn before it was sent"), unknown=False)
+            withdrawn.append(waiting.popleft())
+        for pending in withdrawn:
+            self._fail(pending, LinkError("withdrawn before it was sent"), unknown=False)
 
     def set_next_edge(self, deadline_ns: int | None) -> None:
         """Tell when the next valve edge is due: scans keep out of its way. None: no edge is planned."""
@@ -173,7 +176,7 @@ class Link:
     @property
     def has_outgoing(self) -> bool:
         """True while the kernel has not taken all bytes of `outgoing`."""
-        return bool(self._outgoing)
+        return bool(self._leaving)
 
     def begin_connect(self, now_ns: int) -> bool:
         """Tell whether to try to connect now; if so, the try ends at the time-out."""
@@ -207,23 +210,17 @@ class Link:
             self._lanes[pending.lane].popleft()
             self._transaction = (self._transaction + 1) & 0xFFFF
             pending.started_ns = now_ns
-            pending.begin = self._handed + len(self._outgoing)
-            self._outgoing += codec.encode(pending.request, self._transaction, self.settings.unit)
-            pending.end = self._handed + len(self._outgoing)
+            frame = codec.encode(pending.request, self._transaction, self.settings.unit)
             self._in_flight[self._transaction] = pending
-            self._leaving.append(pending)
+            self._leaving.append(pending, frame)
             self._pause(now_ns)
-            self._counts.requests += 1
-        return bytes(self._outgoing)
+        return self._leaving.next_bytes()
 
     def handed_over(self, count: int, at_ns: int) -> None:
         """The kernel took the first `count` bytes of `outgoing`; `at_ns` was read right before."""
-        del self._outgoing[:count]
-        self._handed += count
-        leaving = self._leaving
-        while leaving and leaving[0].end <= self._handed:
-            pending = leaving.popleft()
+        for pending in self._leaving.took(count):
             pending.sent_ns = at_ns
+            self._counts.requests += 1
             self._pause(at_ns)
             self._sent.append(Sent(token=pending.token, sent_ns=at_ns))
             if pending.is_valve_edge:
@@ -372,12 +369,9 @@ class Link:
         self._state = state
         self.message = str(error)
         in_flight, self._in_flight = self._in_flight, {}
-        begun = self._handed
-        self._outgoing.clear()
-        self._leaving.clear()
-        self._handed = 0
+        leaving, self._leaving = self._leaving, Leaving()
         for pending in in_flight.values():
-            touched = pending.begin < begun
+            touched = leaving.has_begun(pending)
             self._fail(pending, error, unknown=touched and is_write(pending.request))
         for waiting in self._lanes:
             while waiting:

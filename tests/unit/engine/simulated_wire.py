@@ -28,8 +28,8 @@ class Wire:
         self.inbox: list[bytes] = []
         self.is_dead = False
         self.is_mute = False
-        # Bytes of the stream: taken by the kernel, held out to it, and up to where whole frames were taken.
-        self.taken = self.offered = self.framed = 0
+        # Bytes of the stream: taken by the kernel, and up to where whole frames were taken.
+        self.taken = self.framed = 0
         self.has_written = False
         self.arrives_ns = self.returns_ns = self.blocked_until = sim.now
 
@@ -44,11 +44,10 @@ class Wire:
             sim.at(self.blocked_until, lambda: None)
         self.arrives_ns = max(self.arrives_ns, sim.now + sim.latency())
         piece = data[:count]
-        held_out, self.offered = self.offered, self.taken + len(data)
-        self.taken += count
+        begun, self.taken = self.taken, self.taken + count
         for frame in self.sent.feed(piece):
-            # What has been held out to the kernel before may be there in part, so that the rest has to follow.
-            sim.rules.left(frame.pdu, is_begun=self.framed < held_out)
+            # Of what is there in part the rest has to follow; anything else may be taken back.
+            sim.rules.left(frame.pdu, is_begun=self.framed < begun)
             self.framed += HEADER_BYTES + len(frame.pdu)
         sim.at(self.arrives_ns, lambda: self._arrive(piece))
         return count

@@ -142,6 +142,34 @@ def test_withdrawing_a_lane_leaves_what_was_sent():
     assert bench.done()[1].ok
 
 
+def test_withdrawing_a_lane_takes_back_what_the_kernel_has_not_begun_to_take():
+    bench = Bench()
+    bench.link.submit(Lane.RECIPE, OPEN, 1, 0)
+    assert bench.link.outgoing(0)
+    bench.link.cancel_lane(Lane.RECIPE)
+    bench.link.submit(Lane.SAFE, CLOSE, 2, 0)
+    withdrawn = bench.done()[1]
+    assert (withdrawn.ok, withdrawn.unknown, withdrawn.sent_ns) == (False, False, 0)
+    bench.flush(1)
+    assert [frame[8:12] for frame in bench.seen] == [b"\0\x0f\0\0"]
+    bench.answer(2)
+    assert bench.done()[2].ok
+    assert bench.link.counters.requests == 1
+
+
+def test_withdrawing_a_lane_leaves_the_rest_of_a_frame_that_has_begun_to_leave():
+    bench = Bench(window=2)
+    bench.link.submit(Lane.RECIPE, OPEN, 1, 0)
+    opening = bench.link.outgoing(0)
+    bench.link.handed_over(1, 0)
+    bench.link.cancel_lane(Lane.RECIPE)
+    bench.link.submit(Lane.SAFE, CLOSE, 2, 0)
+    assert bench.done() == {}
+    rest = bench.link.outgoing(0)
+    assert rest[: len(opening) - 1] == opening[1:]
+    assert rest[len(opening) - 1 :][7:12] == b"\5\0\x0f\0\0"
+
+
 def test_a_full_lane_refuses_the_next_one():
     bench = Bench()
     for token in range(QUEUE_MAX + 1):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ald.engine.effects import Look
+from ald.engine.effects import Lane, Look
 from ald.engine.inputs import Looked
 from ald.gateway.driver.requests import with_figures
 from ald.gateway.driver.spread import WRITES_MIN
@@ -132,3 +132,18 @@ def test_a_look_that_fails_comes_back_without_values(station, link):
     link.done = [completion(5, 1, ok=False)]
     (found,) = [each for each in station.news("", 0) if isinstance(each, Looked)]
     assert found.values is None
+
+
+def test_a_look_that_is_taken_back_comes_back_once_and_is_forgotten():
+    station = Station(PLANT, digest(PLANT), Clock(), lambda: 0.5, Lines(stream=io.StringIO()))
+    assert station._link.begin_connect(0)
+    station._link.opened(0)
+    station.submit(Look(token=5, table=Table.COIL, address=40, count=1), 0)
+    station.submit(Look(token=6, table=Table.COIL, address=40, count=1), 0)
+    # One has gone as far as the kernel, which takes nothing.
+    assert station._link.outgoing(0)
+    station.cancel(Lane.RECIPE)
+    found = [each for each in station.news("", 0) if isinstance(each, Looked)]
+    assert [(each.token, each.values) for each in found] == [(5, None), (6, None)]
+    assert station._looks == {}
+    assert [each for each in station.news("", 0) if isinstance(each, Looked)] == []
