@@ -133,7 +133,8 @@ class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
 
     leaves_done of leaves_total; pulses done; worst_error_ns is the largest absolute width error so far, `timing` says more of them; times are UTC ns.
     `iterations` are (counter, count) of each loop around the present step, outermost first. `action` is what it was told last.
-    `held` says why it is held, hold_reason in one word, since when, and when that has been too long. `attempt`: how often it was begun
+    `held` says why it is held, hold_reason in one word, since when, and when that has been too long; hold_obstacle is the word for
+    what stands in the way of a paused run besides. `attempt`: how often it was begun
     or taken up. `resumable`: the gateway's restart cut it short, how far it may have come is known, and nobody was ending it. `exact`
     False: power was lost in the middle; it counts at least so much, and one that has ended had come up to `reached` at most.
     """
@@ -156,6 +157,7 @@ class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     action: RunAction = RunAction.RUN
     hold_reason: str = ""
+    hold_obstacle: str = ""
     held_since_wall_ns: int = 0
     held_until_wall_ns: int = 0
     prompt_id: str = ""

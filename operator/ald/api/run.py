@@ -178,6 +178,11 @@ class Held(Model):
     """Why a run stands still; the message says more."""
 
     reason: str = Field(max_length=64, description="Why, in one word: Paused, PurgeFlowLow.")
+    obstacle: str | None = Field(
+        None,
+        max_length=64,
+        description="What stands in the way of a paused run besides, in one word: Interlock, WatchdogLost.",
+    )
     since: Timestamp = Field(description="Since when.")
     until: Timestamp = Field(description="When the run is aborted because maxHold has passed.")
 

@@ -66,7 +66,8 @@ def _mirror(facts: RunFacts, progress: RunProgress, now: str) -> RunDecision:
     """Show what the gateway says of the run."""
     details = progress_details(facts, progress)
     if progress.outcome is None:
-        message = progress.held or progress.message or "The gateway runs it."
+        said = "; ".join(filter(None, (progress.held, progress.message)))
+        message = said or "The gateway runs it."
         reason = "Running"
         if progress.held:
             reason = "Paused" if progress.hold_reason == "Paused" else "Held"

@@ -48,6 +48,8 @@ def progress_details(facts: RunFacts, progress: RunProgress) -> Document:
             "since": rfc3339(progress.held_since_wall_ns),
             "until": rfc3339(progress.held_until_wall_ns),
         }
+        if progress.hold_obstacle not in ("", progress.hold_reason):
+            details["held"]["obstacle"] = progress.hold_obstacle
     if progress.prompt_id:
         details["prompt"] = {"id": progress.prompt_id, "message": progress.prompt_message}
     times = (

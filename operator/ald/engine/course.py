@@ -26,7 +26,6 @@ from ald.engine.verdict import Done, Failed, Fatal, Joined, Verdict
 from ald.program.model import Together
 from ald.records.event import RunOutcome, RunStarted
 from ald.records.scan import Scan
-from ald.wire import RunAction
 
 
 def start(turn: Turn, given: RunGiven) -> None:
@@ -67,7 +66,10 @@ def tick(turn: Turn) -> None:
         message = f"held for longer than maxHold: {run.hold.message}"
         _apply(turn, Fatal(outcome=RunOutcome.HOLD_TIMEOUT, message=message))
         return
-    _apply(turn, _told(turn, lambda: leaf.ticked(turn)))
+    if hold.is_paused(run):
+        _apply(turn, _reviewed(turn))
+    else:
+        _apply(turn, _told(turn, lambda: leaf.ticked(turn)))
 
 
 def sent(turn: Turn, given: Sent) -> None:
@@ -125,19 +127,29 @@ def confirm_asked(turn: Turn, given: ConfirmAsked) -> None:
 def unblocked(turn: Turn) -> None:
     """An obstacle may be gone: a run that it holds between two steps goes on."""
     run = turn.run
-    if run.branches:
+    if hold.is_paused(run):
+        _apply(turn, _reviewed(turn))
+    elif run.branches:
         _apply(turn, together.unblocked(turn))
-    # A step that holds the run by itself knows when it goes on, and who has paused it says so.
-    elif run.hold is not None and run.phase is None and not hold.is_paused(run):
+    # A step that holds the run by itself knows when it goes on.
+    elif run.hold is not None and run.phase is None:
         _apply(turn, _advance(turn))
+
+
+def _reviewed(turn: Turn) -> Verdict | None:
+    """Look at what holds a paused run, and let it go on where nothing does any more."""
+    if not pausing.review(turn):
+        return None
+    run = turn.run
+    if run.phase is None and not run.branches:
+        return _advance(turn)
+    return _told(turn, lambda: leaf.ticked(turn))
 
 
 def _as_asked(turn: Turn) -> Verdict | None:
     run = turn.run
-    if hold.is_paused(run) and run.asked.action is not RunAction.PAUSE:
-        pausing.resume(turn)
-        if run.phase is None and not run.branches:
-            return _advance(turn)
+    if hold.is_paused(run):
+        return _reviewed(turn)
     if run.phase is None and not run.branches and demand.is_stopping(run):
         return _advance(turn)
     # What only waits for the plant need not wait for it before a stop.

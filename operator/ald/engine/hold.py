@@ -14,27 +14,35 @@ PAUSED = "Paused"
 
 def is_paused(run: Run) -> bool:
     """Tell whether time stands still for the present step."""
-    return run.hold is not None and run.hold.reason == PAUSED
+    return run.hold is not None and run.hold.is_paused
 
 
 def start(turn: Turn, reason: str, message: str, longest_ns: int | None = None) -> None:
     """Hold the run; nothing happens when it is held already."""
-    if turn.run.hold is not None:
-        return
-    turn.change_run(
-        hold=Hold(reason=reason, message=message, since_ns=turn.at_ns, longest_ns=longest_ns)
+    if turn.run.hold is None:
+        _begin(
+            turn,
+            Hold(reason=reason, message=message, since_ns=turn.at_ns, longest_ns=longest_ns),
+        )
+
+
+def pause(turn: Turn, message: str, obstacle: str) -> None:
+    """Hold a run that is not held, so that time stands still for the present step."""
+    _begin(
+        turn,
+        Hold(
+            reason=PAUSED, message=message, since_ns=turn.at_ns, is_paused=True, obstacle=obstacle
+        ),
     )
-    _record(turn, reason, message)
-    turn.move(Cause.HOLD, reason, message)
 
 
-def keep(turn: Turn, reason: str, message: str) -> None:
+def keep(turn: Turn, reason: str, message: str, obstacle: str = "") -> None:
     """Hold the run, or go on holding it for what is now the reason; how long it may be held counts from the beginning."""
     held = turn.run.hold
     if held is None:
         start(turn, reason, message)
     elif (held.reason, held.message) != (reason, message):
-        turn.change_run(hold=replace(held, reason=reason, message=message))
+        turn.change_run(hold=replace(held, reason=reason, message=message, obstacle=obstacle))
         _record(turn, reason, message)
         turn.explain(reason, message)
 
@@ -53,6 +61,12 @@ def end(turn: Turn, reason: str = "") -> None:
 def deadline_ns(turn_max_hold_ns: int, held: Hold) -> int:
     """Return when the hold has lasted too long."""
     return held.since_ns + (turn_max_hold_ns if held.longest_ns is None else held.longest_ns)
+
+
+def _begin(turn: Turn, held: Hold) -> None:
+    turn.change_run(hold=held)
+    _record(turn, held.reason, held.message)
+    turn.move(Cause.HOLD, held.reason, held.message)
 
 
 def _record(turn: Turn, reason: str, message: str) -> None:

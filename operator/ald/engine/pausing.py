@@ -3,13 +3,19 @@
 Gas flows and heat stay as they are. A step that only lets time pass is held in its middle, and what is left of its time is
 left afterwards; anything else is finished first. What a purge counts while it is paused is what a flow feedback has shown. The
 cleanup is not paused.
+
+A paused run for which something else stands in the way says both, and goes on when both are gone.
 """
+
+from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from ald.engine import counter, hold, purge
+from ald.engine import counter, demand, hold, obstacle, purge
+from ald.engine.obstacle import Obstacle
 from ald.engine.state import Phase, Purging, Ramping, Run, Waiting, Watching, phases
 from ald.engine.turn import Turn
+from ald.program.model import Leaf, Together
 from ald.wire import RunAction
 
 
@@ -23,8 +29,29 @@ def begin_if_due(turn: Turn) -> bool:
     for phase in phases(run):
         if isinstance(phase, Purging):
             purge.suspend(turn, phase)
-    hold.start(turn, hold.PAUSED, _message(run))
+    in_the_way = _in_the_way(turn)
+    hold.pause(turn, _message(run, in_the_way), in_the_way.reason if in_the_way else "")
     return True
+
+
+def review(turn: Turn) -> bool:
+    """Say what holds a paused run now, and let it go on where nobody and nothing does any more; tell whether it goes on.
+
+    One that is to stop ends its present step, whatever stands in the way of the next.
+    """
+    run = turn.run
+    if not hold.is_paused(run):
+        return False
+    in_the_way = _in_the_way(turn)
+    reason = in_the_way.reason if in_the_way else ""
+    if is_wanted(run):
+        hold.keep(turn, hold.PAUSED, _message(run, in_the_way), reason)
+    elif in_the_way is not None and not demand.is_stopping(run):
+        hold.keep(turn, reason, in_the_way.message, reason)
+    else:
+        _resume(turn)
+        return True
+    return False
 
 
 def is_wanted(run: Run) -> bool:
@@ -32,7 +59,7 @@ def is_wanted(run: Run) -> bool:
     return run.asked.action is RunAction.PAUSE and not run.in_cleanup
 
 
-def resume(turn: Turn) -> None:
+def _resume(turn: Turn) -> None:
     """Let a paused run go on: the whole schedule lies later by the time that it stood still."""
     run = turn.run
     assert run.hold is not None, "the run is paused"
@@ -87,10 +114,28 @@ def _later(phase: Phase | None, by_ns: int) -> Phase | None:
             return phase
 
 
-def _message(run: Run) -> str:
+def _in_the_way(turn: Turn) -> Obstacle | None:
+    """Return what stands in the way of what is under way, or comes next, besides that somebody paused the run."""
+    found = (obstacle.before(turn.state, each, turn.at_ns) for each in _present(turn.run))
+    return next((each for each in found if each is not None), None)
+
+
+def _present(run: Run) -> Iterator[Leaf | Together]:
+    """Yield the present leaf, or the next one; of branches those of each."""
+    indices = [b.index for b in run.branches if b.index < b.end] if run.branches else [run.index]
+    for index in indices:
+        found = counter.leaf_at(run.program, index)
+        if found is not None:
+            yield found
+
+
+def _message(run: Run, in_the_way: Obstacle | None) -> str:
     following = counter.leaf_at(run.program, run.index)
     where = "in" if run.phase is not None or run.branches else "before"
-    return (
+    message = (
         f"paused {where} step {following.name if following else 'none'} by {run.asked.by}: valves are shut, "
-        "gas flows and heat stay as they are. action: Run goes on"
+        "gas flows and heat stay as they are. "
     )
+    if in_the_way is None:
+        return f"{message}action: Run goes on"
+    return f"{message}Besides, {in_the_way.message}. action: Run goes on once that is over"

@@ -210,12 +210,18 @@ class Readback(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the run stands still, since when, and for how long at most where that is not the machine's maxHold."""
+    """Why the run stands still, since when, and for how long at most where that is not the machine's maxHold.
+
+    is_paused: somebody paused the run, and time stands still for the present step, too. obstacle: the reason of what stands in the
+    way of a paused run besides, empty for nothing.
+    """
 
     reason: str
     message: str
     since_ns: int
     longest_ns: int | None = None
+    is_paused: bool = False
+    obstacle: str = ""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

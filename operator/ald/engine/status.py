@@ -61,6 +61,7 @@ def _active(state: State, run: Run) -> RunProgress:
         message=demand.message(run),
         action=run.asked.action,
         hold_reason=run.hold.reason if run.hold is not None else "",
+        hold_obstacle=run.hold.obstacle if run.hold is not None else "",
         held_since_wall_ns=_wall_ns(state, run.hold.since_ns) if run.hold is not None else 0,
         held_until_wall_ns=_held_until_wall_ns(state, run),
         prompt_id=prompt.prompt_id if prompt is not None else "",

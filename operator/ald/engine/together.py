@@ -14,8 +14,8 @@ from ald.engine.turn import Turn
 from ald.engine.verdict import Done, Failed, Joined, Verdict
 from ald.program import model, together
 
-ITS_OWN_HOLDS = frozenset({hold.PAUSED, prompting.REASON, purge.FLOW_LOW})
-"""Reasons of holds that end by themselves: by a person, or with the leaf that holds the run."""
+ITS_OWN_HOLDS = frozenset({prompting.REASON, purge.FLOW_LOW})
+"""Reasons of holds that end with the leaf that holds the run."""
 
 
 def begin(turn: Turn, mark: model.Together) -> Verdict | None:
@@ -67,8 +67,8 @@ def give_up(turn: Turn, error: str) -> Verdict | None:
 
 def unblocked(turn: Turn) -> Verdict | None:
     """An obstacle may be gone, or there may be another."""
-    held = turn.run.hold
-    return go_on(turn) if held is not None and held.reason not in ITS_OWN_HOLDS else None
+    is_held = turn.run.hold is not None
+    return go_on(turn) if is_held and not _is_held_otherwise(turn.run) else None
 
 
 def go_on(turn: Turn) -> Verdict | None:
@@ -110,7 +110,7 @@ def _begin_due(turn: Turn) -> Verdict | None:
     waiting = [n for n, each in enumerate(run.branches) if _is_between(each)]
     if not waiting or run.broken or demand.is_stopping(run):
         return None
-    if run.hold is not None and run.hold.reason in ITS_OWN_HOLDS:
+    if _is_held_otherwise(run):
         return None
     for number in waiting:
         in_the_way = obstacle.before(turn.state, _following(run, number), turn.at_ns)
@@ -126,6 +126,11 @@ def _begin_due(turn: Turn) -> Verdict | None:
         if verdict is not None:
             return verdict
     return None
+
+
+def _is_held_otherwise(run: Run) -> bool:
+    """Tell whether the run is held by a person, or by a leaf: then it is not what stands in the way that lets it go on."""
+    return run.hold is not None and (run.hold.is_paused or run.hold.reason in ITS_OWN_HOLDS)
 
 
 def _is_between(each: Branch) -> bool:

@@ -69,6 +69,9 @@ def _times(state: State) -> Iterator[int]:
         return
     if run.hold is not None and state.layout is not None:
         yield hold.deadline_ns(state.layout.plant.max_hold_ns, run.hold)
+        if run.hold.is_paused and not run.hold.obstacle:
+            # Scans that stop are in the way of a paused run, too, and nothing else may say so.
+            yield state.seen_ns + state.layout.plant.max_scan_gap_ns
     for phase in () if hold.is_paused(run) else phases(run):
         phase_ns = _phase_ns(state, phase)
         if phase_ns is not None:

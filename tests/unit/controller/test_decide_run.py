@@ -318,6 +318,38 @@ def test_a_paused_run_says_since_when_and_how_long_it_may_be():
     }
 
 
+def test_a_paused_run_names_what_stands_in_its_way_besides():
+    said = "paused in step purge. Besides, interlock no-vacuum is violated"
+    stood = active(
+        action=RunAction.PAUSE,
+        held=said,
+        hold_reason="Paused",
+        hold_obstacle="Interlock",
+        held_since_wall_ns=10**18,
+        held_until_wall_ns=10**18,
+    )
+    decision = decide(run=s.edited(TAKEN, "spec.action", "Pause"), situation=stood)
+    assert isinstance(decision, Report)
+    assert (reason(decision), decision.status["held"]["obstacle"]) == ("Paused", "Interlock")
+    assert decision.status["message"] == said
+    assert decision.status["conditions"][0]["message"] == said
+
+
+def test_a_run_that_is_held_and_is_to_pause_says_both():
+    stood = active(
+        action=RunAction.PAUSE,
+        held="the flow is low",
+        hold_reason="PurgeFlowLow",
+        message="pauses at the next hold point",
+        held_since_wall_ns=10**18,
+        held_until_wall_ns=10**18,
+    )
+    decision = decide(run=s.edited(TAKEN, "spec.action", "Pause"), situation=stood)
+    assert isinstance(decision, Report)
+    assert decision.status["message"] == "the flow is low; pauses at the next hold point"
+    assert "obstacle" not in decision.status["held"]
+
+
 def test_a_prompt_that_waits_is_shown_with_its_id():
     situation = active(held="in place?", prompt_id="0f8fad5b-3", prompt_message="in place?")
     decision = decide(run=TAKEN, situation=situation)
