@@ -19,11 +19,11 @@ from ald.engine import (
     together,
 )
 from ald.engine.inputs import ActionAsked, Answered, ConfirmAsked, Looked, RunGiven, Sent
-from ald.engine.state import Ending, Pulsing, Settling
+from ald.engine.state import Ending, Pulsing, Run, Settling
 from ald.engine.transitions import Cause
 from ald.engine.turn import Turn
 from ald.engine.verdict import Done, Failed, Fatal, Joined, Verdict
-from ald.program.model import Together
+from ald.program.model import Leaf, Together
 from ald.records.event import RunOutcome, RunStarted
 from ald.records.scan import Scan
 
@@ -87,6 +87,9 @@ def answered(turn: Turn, given: Answered) -> None:
 def looked(turn: Turn, given: Looked) -> None:
     """Something has been looked at."""
     _apply(turn, _told(turn, lambda: leaf.looked(turn, given)))
+    is_on = turn.state.run is not None and turn.state.ending is None
+    if is_on and turn.run.hold is None and _is_ready(turn.run):
+        _apply(turn, _pull(turn))
 
 
 def scanned(turn: Turn, scan: Scan) -> None:
@@ -132,6 +135,8 @@ def unblocked(turn: Turn) -> None:
     elif run.branches:
         _apply(turn, together.unblocked(turn))
     # A step that holds the run by itself knows when it goes on.
+    elif run.hold is not None and _is_ready(run):
+        _apply(turn, _pull(turn))
     elif run.hold is not None and run.phase is None:
         _apply(turn, _advance(turn))
 
@@ -143,6 +148,8 @@ def _reviewed(turn: Turn) -> Verdict | None:
     run = turn.run
     if run.phase is None and not run.branches:
         return _advance(turn)
+    if _is_ready(run):
+        return _pull(turn)
     return _told(turn, lambda: leaf.ticked(turn))
 
 
@@ -152,6 +159,8 @@ def _as_asked(turn: Turn) -> Verdict | None:
         return _reviewed(turn)
     if run.phase is None and not run.branches and demand.is_stopping(run):
         return _advance(turn)
+    if _is_ready(run):
+        return _pull(turn)
     # What only waits for the plant need not wait for it before a stop.
     return _told(turn, lambda: leaf.ticked(turn))
 
@@ -247,19 +256,38 @@ def _advance(turn: Turn) -> Verdict | None:
         turn.change_run(phase=Settling())
         _finish_if_settled(turn)
         return None
-    in_the_way = obstacle.before(turn.state, following, turn.at_ns)
-    if in_the_way is None and reservation.is_missing(turn.run):
-        in_the_way = reservation.MISSING
-    if in_the_way is not None:
-        hold.keep(turn, in_the_way.reason, in_the_way.message)
-        return None
-    hold.end(turn)
-    if pausing.begin_if_due(turn):
+    if _is_held(turn, following):
         return None
     reservation.enter(turn)
     if isinstance(following, Together):
         return together.begin(turn, following)
     return leaf.begin(turn, following)
+
+
+def _is_ready(run: Run) -> bool:
+    """Tell whether what comes next is the trigger of a pulse that the PLC times."""
+    return isinstance(run.phase, Pulsing) and run.phase.is_ready
+
+
+def _pull(turn: Turn) -> Verdict | None:
+    """Trigger the pulse that is ready, unless the run holds before it; one that is to stop does not wait for what is in the way."""
+    run = turn.run
+    assert run.leaf is not None, "a pulse is ready"
+    if demand.is_stopping(run) and obstacle.before(turn.state, run.leaf, turn.at_ns) is not None:
+        return leaf.give_up(turn, demand.message(run))
+    return None if _is_held(turn, run.leaf) else leaf.pull(turn)
+
+
+def _is_held(turn: Turn, following: Leaf | Together) -> bool:
+    """Hold the run before what comes next where something stands in the way of that, or somebody wants a pause; tell whether it is held."""
+    in_the_way = obstacle.before(turn.state, following, turn.at_ns)
+    if in_the_way is None and reservation.is_missing(turn.run):
+        in_the_way = reservation.MISSING
+    if in_the_way is not None:
+        hold.keep(turn, in_the_way.reason, in_the_way.message)
+        return True
+    hold.end(turn)
+    return pausing.begin_if_due(turn)
 
 
 def _begin_cleanup(turn: Turn) -> None:

@@ -63,6 +63,21 @@ def begin(turn: Turn, leaf: Leaf) -> Verdict | None:
     return guarded(turn, lambda: _began(turn, leaf))
 
 
+def pull(turn: Turn) -> Verdict | None:
+    """Go on with a pulse that is ready to be triggered."""
+    phase = turn.run.phase
+    assert isinstance(phase, Pulsing), "the pulse is ready"
+    assert phase.is_ready, "the pulse is ready"
+    return guarded(turn, lambda: timed.pull(turn, phase))
+
+
+def give_up(turn: Turn, error: str) -> Verdict | None:
+    """Let a pulse fail that was ready to be triggered, and is not to be any more."""
+    phase = turn.run.phase
+    assert isinstance(phase, Pulsing), "the pulse is ready"
+    return guarded(turn, lambda: pulse.give_up(turn, phase, error))
+
+
 def ended(turn: Turn, error: str) -> None:
     """Put the end of the leaf on record; an empty `error` says that it is done."""
     run = turn.run

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from ald.engine import counter, demand, hold, obstacle, purge
+from ald.engine import counter, demand, hold, obstacle, purge, reservation
 from ald.engine.obstacle import Obstacle
-from ald.engine.state import Phase, Purging, Ramping, Run, Waiting, Watching, phases
+from ald.engine.state import Phase, Pulsing, Purging, Ramping, Run, Waiting, Watching, phases
 from ald.engine.turn import Turn
 from ald.program.model import Leaf, Together
 from ald.wire import RunAction
@@ -87,6 +87,8 @@ def _may_stand_still(phase: Phase) -> bool:
     match phase:
         case Waiting() | Watching():
             return True
+        case Pulsing():
+            return phase.is_ready
         case Ramping(write=write):
             return write is None
         case Purging(write=write, extended=is_extended):
@@ -117,7 +119,8 @@ def _later(phase: Phase | None, by_ns: int) -> Phase | None:
 def _in_the_way(turn: Turn) -> Obstacle | None:
     """Return what stands in the way of what is under way, or comes next, besides that somebody paused the run."""
     found = (obstacle.before(turn.state, each, turn.at_ns) for each in _present(turn.run))
-    return next((each for each in found if each is not None), None)
+    missing = reservation.MISSING if reservation.is_missing(turn.run) else None
+    return next((each for each in found if each is not None), missing)
 
 
 def _present(run: Run) -> Iterator[Leaf | Together]:

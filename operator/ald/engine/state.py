@@ -86,12 +86,14 @@ class Timer(msgspec.Struct, frozen=True, kw_only=True):
     """The PLC's timer of a pulse under way, on its way through `ald.plant.timed_pulse`.
 
     prepare: the write of the width, or the look at it, on its way; None when it stands. was_prepared: it had to be written. look:
-    the look at the trigger, or at done once the trigger was `cleared`. next_look_ns: when the next look is due, None for not yet.
+    the look at the width, at the trigger once that `was_checked`, or at done once the trigger was `cleared`. next_look_ns: when the
+    next look is due, None for not yet.
     """
 
     prepare: int | None = None
     was_prepared: bool = False
     look: int | None = None
+    was_checked: bool = False
     cleared: bool = False
     next_look_ns: int | None = None
 
@@ -110,6 +112,12 @@ class Pulsing(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     close_token: int | None = None
     closed_sent_ns: int = 0
     error: str = ""
+
+    @property
+    def is_ready(self) -> bool:
+        """True while nothing is on its way, and the trigger of the PLC's timer is what comes next: the valve is shut."""
+        is_set = self.timer is not None and self.timer.prepare is None
+        return is_set and not self.open_token and self.close_token is None
 
 
 class Purging(msgspec.Struct, frozen=True, kw_only=True, tag=True):

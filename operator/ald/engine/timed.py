@@ -1,12 +1,13 @@
 """A pulse that the PLC times: width written where it is not there yet, trigger, and then looked at until the PLC is done.
 
+While the valve is open the width is looked at once more: a hand on the PLC's panel may have changed it since it was written.
 `ald.plant.timed_pulse` has the handshake. The valve counts as open from the trigger until the PLC says that it is shut, and one
 of which it does not say so in time is shut by the safe state.
 """
 
 from msgspec.structs import replace
 
-from ald.engine import obstacle, pulse
+from ald.engine import pulse
 from ald.engine.effects import Coils, Lane, Words
 from ald.engine.inputs import Answered, Looked
 from ald.engine.layout import VALVE_PREFIX
@@ -40,12 +41,22 @@ def begin(turn: Turn, phase: Pulsing) -> None:
     if broken:
         raise SafetyError(f"valve {valve.name} stays shut: {broken}")
     if turn.state.widths.get(valve.name) == phase.leaf.open_ns:
-        _pull(turn, phase)
+        pull(turn, phase)
         return
-    turn.change(widths={n: w for n, w in turn.state.widths.items() if n != valve.name})
+    _forget(turn, valve)
     words = timed_pulse.words_of(timed, phase.leaf.open_ns)
     token = turn.write(Lane.RECIPE, Words(address=timed.duration.address, words=words))
     _change(turn, phase, prepare=token, was_prepared=True)
+
+
+def pull(turn: Turn, phase: Pulsing) -> None:
+    """Pull the trigger, now that the register holds the width.
+
+    Raises:
+        SafetyError: the valve may not open now.
+    """
+    _, timed = _valve(turn, phase)
+    pulse.open_by(turn, phase, Coils(address=timed.trigger, bits=(True,)))
 
 
 def wake_ns(phase: Pulsing) -> int | None:
@@ -55,7 +66,7 @@ def wake_ns(phase: Pulsing) -> int | None:
 
 
 def tick(turn: Turn, phase: Pulsing) -> None:
-    """Look whether the PLC is done, when that is due."""
+    """Look at the width, or whether the PLC is done, when that is due."""
     due_ns = wake_ns(phase)
     if due_ns is not None and turn.at_ns >= due_ns:
         _look(turn, phase)
@@ -69,7 +80,8 @@ def answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict | None:
     verdict = pulse.answered(turn, phase, answer)
     opened = turn.run.phase
     if answer.token == phase.open_token and answer.ok and isinstance(opened, Pulsing):
-        _change(turn, opened, next_look_ns=answer.sent_ns + phase.leaf.open_ns)
+        # A cycle later the PLC has taken the width, whatever is in the register afterwards.
+        _change(turn, opened, next_look_ns=answer.acked_ns + turn.layout.plant.link.cycle_ns)
     return verdict
 
 
@@ -81,7 +93,7 @@ def looked(turn: Turn, phase: Pulsing, found: Looked) -> Verdict | None:
     if found.token == timer.prepare:
         _width_found(turn, phase, found)
     elif found.token == timer.look:
-        return _end_found(turn, phase, found)
+        return (_end_found if timer.was_checked else _width_checked)(turn, phase, found)
     return None
 
 
@@ -95,7 +107,7 @@ def _width_answered(turn: Turn, phase: Pulsing, answer: Answered) -> None:
 
 
 def _width_found(turn: Turn, phase: Pulsing, found: Looked) -> None:
-    """Pull the trigger when the register holds what was written: a wrong width would be a wrong film."""
+    """Let the trigger be next when the register holds what was written: a wrong width would be a wrong film."""
     valve, timed = _valve(turn, phase)
     open_ns = phase.leaf.open_ns
     if found.values is None:
@@ -111,21 +123,35 @@ def _width_found(turn: Turn, phase: Pulsing, found: Looked) -> None:
         )
         return
     turn.change(widths={**turn.state.widths, valve.name: open_ns})
-    in_the_way = obstacle.before(turn.state, phase.leaf, turn.at_ns)
-    if in_the_way is not None:
-        pulse.give_up(turn, phase, f"valve {valve.name} stays shut: {in_the_way.message}")
-        return
-    _pull(turn, _change(turn, phase, prepare=None))
+    _change(turn, phase, prepare=None)
 
 
-def _pull(turn: Turn, phase: Pulsing) -> None:
-    _, timed = _valve(turn, phase)
-    pulse.open_by(turn, phase, Coils(address=timed.trigger, bits=(True,)))
+def _width_checked(turn: Turn, phase: Pulsing, found: Looked) -> Verdict | None:
+    """Go on when the register still holds the width of the pulse under way.
+
+    One that cannot be read is written again before the next pulse.
+    """
+    valve, timed = _valve(turn, phase)
+    words = timed_pulse.words_of(timed, phase.leaf.open_ns)
+    if found.values != words:
+        _forget(turn, valve)
+    if found.values not in (None, words):
+        return Fatal(
+            outcome=RunOutcome.VALVE_MISMATCH,
+            message=f"the width of valve {valve.name} reads {found.values} in its pulse, and {words} was written: "
+            "something else changed it. Look at the PLC's program and its panel",
+        )
+    end_ns = phase.opened_sent_ns + phase.leaf.open_ns
+    tick(turn, _change(turn, phase, look=None, was_checked=True, next_look_ns=end_ns))
+    return None
 
 
 def _look(turn: Turn, phase: Pulsing) -> None:
     _, timed = _valve(turn, phase)
-    if _timer(phase).cleared:
+    timer, point = _timer(phase), timed.duration
+    if not timer.was_checked:
+        token = turn.look(point.table, point.address, point.type.words)
+    elif timer.cleared:
         token = turn.look(timed.done.table, timed.done.address, 1)
     else:
         token = turn.look(Table.COIL, timed.trigger, 1)
@@ -176,6 +202,10 @@ def _done(turn: Turn, phase: Pulsing, seen_ns: int) -> Verdict:
         # What the new width took moves the schedule, instead of cutting the next step short.
         due_ns = max(due_ns, phase.opened_sent_ns)
     return Done(due_ns=due_ns + open_ns, nominal_ns=open_ns)
+
+
+def _forget(turn: Turn, valve: Valve) -> None:
+    turn.change(widths={n: w for n, w in turn.state.widths.items() if n != valve.name})
 
 
 def _change(turn: Turn, phase: Pulsing, **changes: object) -> Pulsing:

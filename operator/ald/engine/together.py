@@ -9,7 +9,8 @@ from functools import partial
 
 from ald.engine import branch, counter, demand, hold, leaf, obstacle, pausing, prompting, purge
 from ald.engine.inputs import ConfirmAsked
-from ald.engine.state import Branch, Prompting, Purging, Ramping, Run, Waiting, Watching
+from ald.engine.obstacle import Obstacle
+from ald.engine.state import Branch, Prompting, Pulsing, Purging, Ramping, Run, Waiting, Watching
 from ald.engine.turn import Turn
 from ald.engine.verdict import Done, Failed, Joined, Verdict
 from ald.program import model, together
@@ -105,27 +106,46 @@ def _join(turn: Turn) -> Verdict:
 
 
 def _begin_due(turn: Turn) -> Verdict | None:
-    """Begin the next leaf of every branch that is between two, unless something stands in the way of any of them."""
+    """Begin what comes next in every branch where that may begin, unless something stands in the way of any of them."""
     run = turn.run
-    waiting = [n for n, each in enumerate(run.branches) if _is_between(each)]
-    if not waiting or run.broken or demand.is_stopping(run):
+    is_stopping = demand.is_stopping(run)
+    waiting = [
+        n
+        for n, each in enumerate(run.branches)
+        if _is_ready(each) or (_is_between(each) and not is_stopping)
+    ]
+    if not waiting or run.broken or _is_held_otherwise(run):
         return None
-    if _is_held_otherwise(run):
+    if is_stopping and _in_the_way(turn, waiting):
+        return give_up(turn, demand.message(run))
+    if _is_held(turn, waiting):
         return None
-    for number in waiting:
-        in_the_way = obstacle.before(turn.state, _following(run, number), turn.at_ns)
-        if in_the_way is not None:
-            hold.keep(turn, in_the_way.reason, in_the_way.message)
-            return None
-    hold.end(turn)
     # A prompt holds the run, so what may begin beside it begins before it.
     for number in sorted(waiting, key=lambda n: isinstance(_following(run, n), model.Prompt)):
         if turn.run.hold is not None or turn.run.broken or pausing.is_wanted(turn.run):
             return None
-        verdict = _carried(turn, number, partial(leaf.begin, turn, _following(run, number)))
+        act = partial(leaf.begin, turn, _following(run, number))
+        if _is_ready(run.branches[number]):
+            act = partial(leaf.pull, turn)
+        verdict = _carried(turn, number, act)
         if verdict is not None:
             return verdict
     return None
+
+
+def _in_the_way(turn: Turn, waiting: list[int]) -> Obstacle | None:
+    found = (obstacle.before(turn.state, _following(turn.run, n), turn.at_ns) for n in waiting)
+    return next((each for each in found if each is not None), None)
+
+
+def _is_held(turn: Turn, waiting: list[int]) -> bool:
+    """Hold the run where something stands in the way of what waits, let it go on where nothing does; tell whether it is held."""
+    in_the_way = _in_the_way(turn, waiting)
+    if in_the_way is None:
+        hold.end(turn)
+        return False
+    hold.keep(turn, in_the_way.reason, in_the_way.message)
+    return True
 
 
 def _is_held_otherwise(run: Run) -> bool:
@@ -135,6 +155,10 @@ def _is_held_otherwise(run: Run) -> bool:
 
 def _is_between(each: Branch) -> bool:
     return each.phase is None and each.index < each.end
+
+
+def _is_ready(each: Branch) -> bool:
+    return isinstance(each.phase, Pulsing) and each.phase.is_ready
 
 
 def _following(run: Run, number: int) -> model.Leaf:
@@ -192,6 +216,10 @@ def _cut_short(turn: Turn) -> Verdict | None:
     """End what only lets time pass; what is on its way to the PLC is waited for."""
     cut = f"given up: {turn.run.broken}"
     for number, each in list(branch.under_way(turn.run)):
+        if _is_ready(each):
+            verdict = _carried(turn, number, lambda: leaf.give_up(turn, cut))
+            if verdict is not None:
+                return verdict
         if not _is_cuttable(each):
             continue
         branch.change(turn, number, cut=cut)

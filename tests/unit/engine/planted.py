@@ -31,6 +31,8 @@ from ald.engine.effects import Journal, Write
 from ald.engine.turn import Turn
 from ald.gateway.driver import executor, readback
 from ald.gateway.driver.station import Station
+from ald.plant import timed_pulse
+from ald.plc.leaving import Leaving
 from ald.plc.link import Link
 from ald.plc.unsettled import Finding
 from ald.program import resume
@@ -279,6 +281,20 @@ def recounted() -> Any:
         return replace(original(run, before), begun=0)
 
     return wrapped(admission, "_counting_on", counting_on)
+
+
+@planted("a width that somebody changed goes unnoticed")
+def unchecked() -> Any:
+    def width_checked(original: Any, turn: Turn, phase: Any, found: Any) -> Any:
+        words = timed_pulse.words_of(timed._valve(turn, phase)[1], phase.leaf.open_ns)
+        return original(turn, phase, replace(found, values=words))
+
+    return wrapped(timed, "_width_checked", width_checked)
+
+
+@planted("an abort leaves what the kernel has not begun to take")
+def left_in_the_stream() -> Any:
+    return mock.patch.object(Leaving, "withdraw", return_value=[])
 
 
 def finds(what: str, seed: int) -> bool:

@@ -16,7 +16,7 @@ from ald.program.model import Program
 from ald.program.resume import resumed
 from ald.wire import ActionOrder, DirectRun, GoSafe, RunAction, SafeStateOrder, StartRun
 from unit.engine.programs import MS, S, order
-from unit.engine.simulated_plc import BEAT
+from unit.engine.simulated_plc import BEAT, WIDTHS
 
 if TYPE_CHECKING:
     from unit.engine.simulation import Simulation
@@ -25,6 +25,8 @@ UNTIL_NS = 5 * S
 LOOK_EVERY_NS = 150 * MS
 RESUMED_SHARE = 0.4
 """Of the lives; in the others a run that was cut short is left as it is."""
+STRANGE_MS = (7, 4000)
+"""Widths that no program has."""
 
 
 def schedule(sim: Simulation) -> None:
@@ -37,6 +39,11 @@ def schedule(sim: Simulation) -> None:
             ways = [functools.partial(_direct, sim, action) for action in (*RunAction, *RunAction)]
             way: Callable[[], None] = rng.choice([*ways, functools.partial(_safe, sim)])
             sim.at(min(when, sim.start_ns + UNTIL_NS), way)
+    hand = random.Random(f"widths {sim.seed}")
+    if sim.is_timed and hand.random() < 0.5:
+        when = sim.start_ns + hand.randrange(UNTIL_NS)
+        address, width_ms = hand.choice(list(WIDTHS)), hand.choice(STRANGE_MS)
+        sim.at(when, functools.partial(sim.plc.store, address, (width_ms,)))
 
 
 def schedule_resumes(sim: Simulation) -> None:

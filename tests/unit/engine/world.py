@@ -93,6 +93,7 @@ class World:
         self.is_stuck = False
         self.bits: dict[int, bool] = dict.fromkeys(range(32), False)
         self.stubborn: dict[int, int] = {}
+        self.unreadable: set[int] = set()
         self.plant = plant
         self.give(
             Started(
@@ -321,6 +322,8 @@ class World:
         self.later(sent + self.round_trip_ns, lambda: self._looked(look, sent, found[0]))
 
     def _read(self, look: Look) -> tuple[int, ...] | None:
+        if look.address in self.unreadable:
+            return None
         if look.table is Table.HOLDING:
             words = self.words | self.stubborn
             return tuple(words[look.address + i] for i in range(look.count))
