@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,22 +18,20 @@ from typing import Any
 import msgspec
 import yaml
 
-from ald.plant.model import Plant, digest
 from ald.program import model as program
-from ald.program.model import Estimate, Instruction, Program
+from ald.program.model import Instruction
 from ald.records.event import (
     MachineState,
     PulseDone,
     RunEnded,
-    RunIdentity,
     RunOutcome,
     WriteOutcome,
 )
 from ald.standing import RealTime, RealTimeMode
-from ald.wire import PROTOCOL, RunOrder
 from benchmarks.figures import Figure, Over, quantile
 from benchmarks.rounds import Benchmark, Options, Round
 from fixtures.driver_process import Driver, plant_of
+from fixtures.run_order import order_of
 from fixtures.simulator import Simulator
 from fixtures.wait import eventually
 
@@ -111,27 +108,6 @@ def steps(counts: tuple[tuple[int, int], ...]) -> tuple[Instruction, ...]:
     return tuple(made)
 
 
-def order(plant: Plant, instructions: tuple[Instruction, ...], pulses: int) -> RunOrder:
-    made = Program(
-        recipe="r",
-        recipe_uid="x",
-        recipe_generation=1,
-        plant_digest=digest(plant),
-        inputs={},
-        instructions=instructions,
-        cleanup=len(instructions),
-        estimate=Estimate(leaves=2 * pulses + 1, minimum_ns=0, maximum_ns=0, openings={}),
-        separations=(),
-    )
-    return RunOrder(
-        protocol=PROTOCOL,
-        run=RunIdentity(namespace="lab", name="run", uid=str(uuid.uuid4())),
-        recipe_source="{}",
-        program=made,
-        program_digest=program.digest(made),
-    )
-
-
 class Bench:
     """One simulator, and a driver for each measurement."""
 
@@ -161,8 +137,9 @@ class Bench:
             told = driver.status().real_time
             self.simulator.reset_trace()
             stack.enter_context(_busy())
+            leaves = 1 + 2 * sum(count for _, count in counts)
             total_ms = sum(count * (open_ms + PAUSE_MS) for open_ms, count in counts)
-            error = driver.run(order(plant, steps(counts), sum(n for _, n in counts))).error
+            error = driver.run(order_of(plant, steps(counts), leaves)).error
             assert error is None, error
             ended = driver.wait_for(RunEnded, within_s=START_S_MAX + SLACK * total_ms / 1e3)
             assert ended[0].outcome is RunOutcome.COMPLETED, ended[0].message

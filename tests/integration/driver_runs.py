@@ -1,12 +1,7 @@
-"""Runs for a driver without an operator: programs made by hand, and orders of them."""
+"""Runs for a driver without an operator: programs made by hand."""
 
-import uuid
-
-from ald.plant.model import digest
 from ald.program import model as program
-from ald.program.model import Estimate, Program
-from ald.records.event import MachineState, RunIdentity
-from ald.wire import PROTOCOL, RunOrder
+from ald.records.event import MachineState
 from fixtures.driver_process import plant_of
 from fixtures.wait import eventually
 
@@ -39,27 +34,6 @@ def looped(count, *body):
 
 CYCLE = (valve("tma", 40), purge(300), valve("water", 25), purge(300))
 LONG = (valve("tma", 400), purge(300), valve("water", 400), purge(300))
-
-
-def order_of(plant, instructions, leaves=0, uid=None):
-    made = Program(
-        recipe="r",
-        recipe_uid="x",
-        recipe_generation=1,
-        plant_digest=digest(plant),
-        inputs={},
-        instructions=instructions,
-        cleanup=len(instructions),
-        estimate=Estimate(leaves=leaves, minimum_ns=0, maximum_ns=0, openings={}),
-        separations=(),
-    )
-    return RunOrder(
-        protocol=PROTOCOL,
-        run=RunIdentity(namespace="lab", name="run", uid=uid or str(uuid.uuid4())),
-        recipe_source="{}",
-        program=made,
-        program_digest=program.digest(made),
-    )
 
 
 def idle_bench(simulator, start_driver):

@@ -2,13 +2,11 @@
 
 import pytest
 
-from ald.plant.model import digest
-from ald.program import model as program_model
-from ald.program.model import Estimate, Program
-from ald.records.event import MachineState, RunEnded, RunIdentity, RunOutcome
-from ald.wire import PROTOCOL, RunOrder
+from ald.program import model as program
+from ald.records.event import MachineState, RunEnded, RunOutcome
 from fixtures.driver_process import plant_of
 from fixtures.program import said
+from fixtures.run_order import order_of
 from fixtures.wait import eventually
 from unit.store.feeds import RUN
 
@@ -17,29 +15,12 @@ pytestmark = pytest.mark.integration
 
 def long_run(plant):
     """Return the order for one valve to open again and again, half a second each time."""
-    body = program_model.Pulse(path="p", name="spare", valve="spare", open_ns=500_000_000)
-    made = Program(
-        recipe="r",
-        recipe_uid="x",
-        recipe_generation=1,
-        plant_digest=digest(plant),
-        inputs={},
-        instructions=(
-            program_model.Loop(path="p", name="loop", count=1000, depth=0, end=2),
-            body,
-            program_model.EndLoop(begin=0),
-        ),
-        cleanup=3,
-        estimate=Estimate(leaves=1000, minimum_ns=0, maximum_ns=0, openings={}),
-        separations=(),
+    steps = (
+        program.Loop(path="p", name="loop", count=1000, depth=0, end=2),
+        program.Pulse(path="p", name="spare", valve="spare", open_ns=500_000_000),
+        program.EndLoop(begin=0),
     )
-    return RunOrder(
-        protocol=PROTOCOL,
-        run=RunIdentity(namespace="lab", name="long", uid=RUN),
-        recipe_source="{}",
-        program=made,
-        program_digest=program_model.digest(made),
-    )
+    return order_of(plant, steps, 1000, uid=RUN, name="long")
 
 
 def test_a_stop_shuts_the_valves_and_waits_for_the_plc(ald, simulator, start_driver):

@@ -32,9 +32,10 @@ from ald.records.event import (
 )
 from fixtures.driver_process import Driver, plant_of
 from fixtures.processes import RECIPE, say, watched
+from fixtures.run_order import order_of
 from fixtures.simulator import Simulator, machine
 from fixtures.wait import eventually
-from integration.driver_runs import MS, idle, order_of, purge, valve
+from integration.driver_runs import MS, idle, purge, valve
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
@@ -110,7 +111,7 @@ class Bench:
         sessions = len(driver.of(SessionStarted))
         # Killed before it could answer, it hangs up.
         with contextlib.suppress(OSError):
-            error = driver.run(order_of(self.plant, PROGRAM, len(LEAVES), uid)).error
+            error = driver.run(order_of(self.plant, PROGRAM, len(LEAVES), uid=uid)).error
             assert error is None, error
         eventually(lambda: self.done.exists() or bool(self._ends(uid, before)), within_s=20)
         if not self.done.exists():

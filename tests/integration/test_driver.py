@@ -23,6 +23,7 @@ from ald.records.event import (
 )
 from ald.wire import ErrorReply
 from fixtures.driver_process import plant_of
+from fixtures.run_order import order_of
 from fixtures.simulator import machine
 from fixtures.wait import eventually
 from integration.driver_runs import (
@@ -33,7 +34,6 @@ from integration.driver_runs import (
     idle,
     idle_bench,
     looped,
-    order_of,
     purge,
     valve,
 )

@@ -6,9 +6,10 @@ import pytest
 
 from ald.records.event import InterlockTripped, MachineState, RunEnded, RunOutcome, StateChanged
 from fixtures.driver_process import plant_of
+from fixtures.run_order import order_of
 from fixtures.simulator import machine
 from fixtures.wait import eventually
-from integration.driver_runs import LONG, MS, idle, looped, order_of
+from integration.driver_runs import LONG, MS, idle, looped
 
 pytestmark = pytest.mark.integration
 

@@ -13,9 +13,10 @@ from ald.records.event import (
     TimedBy,
     WriteOutcome,
 )
+from fixtures.run_order import order_of
 from fixtures.simulator import MACHINE
 from fixtures.wait import eventually
-from integration.driver_runs import MS, idle, idle_bench, looped, order_of, purge, valve
+from integration.driver_runs import MS, idle, idle_bench, looped, purge, valve
 
 pytestmark = pytest.mark.integration
 

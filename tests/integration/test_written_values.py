@@ -9,7 +9,8 @@ from ald.plant.model import signals
 from ald.program import model as program
 from ald.records.event import RunEnded, RunOutcome, StepEnded, StepStarted, WriteOutcome, Written
 from fixtures.driver_process import plant_of
-from integration.driver_runs import MS, idle, order_of
+from fixtures.run_order import order_of
+from integration.driver_runs import MS, idle
 
 pytestmark = pytest.mark.integration
 
