@@ -131,12 +131,11 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
 class RunProgress(msgspec.Struct, frozen=True, kw_only=True):
     """The run in progress, or the last one. `outcome` is None while it is active.
 
-    leaves_done of leaves_total; pulses done; worst_error_ns is the largest absolute width error so far, `timing` says more of them; times are UTC ns.
-    `iterations` are (counter, count) of each loop around the present step, outermost first. `action` is what it was told last.
-    `held` says why it is held, hold_reason in one word, since when, and when that has been too long; hold_obstacle is the word for
-    what stands in the way of a paused run besides. `attempt`: how often it was begun
-    or taken up. `resumable`: the gateway's restart cut it short, how far it may have come is known, and nobody was ending it. `exact`
-    False: power was lost in the middle; it counts at least so much, and one that has ended had come up to `reached` at most.
+    leaves_done of leaves_total; pulses done; worst_error_ns is the largest absolute width error so far, `timing` says more of
+    them; times are UTC ns. `iterations` are (counter, count) of each loop around the present step, outermost first. `action` is
+    what it was told last. `held` says why it is held, hold_reason in a word, since when, and until when at most; hold_obstacle:
+    what is in its way besides a pause. `attempt`: how often it was begun or taken up. `resumable`: the gateway's restart cut it
+    short, nobody was ending it, and how far it may have come is known. `exact` False: it lost power; `reached` is the most.
     """
 
     run: RunIdentity

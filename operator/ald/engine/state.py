@@ -85,9 +85,8 @@ class Safing(msgspec.Struct, frozen=True, kw_only=True):
 class Timer(msgspec.Struct, frozen=True, kw_only=True):
     """The PLC's timer of a pulse under way, on its way through `ald.plant.timed_pulse`.
 
-    prepare: the write of the width, or the look at it, on its way; None when it stands. was_prepared: it had to be written. look:
-    the look at the width, at the trigger once that `was_checked`, or at done once the trigger was `cleared`. next_look_ns: when the
-    next look is due, None for not yet.
+    prepare: the write of the width or the look at it, None when it stands. was_prepared: it had to be written. look: at the
+    width, at the trigger once that `was_checked`, at done once that was `cleared`. next_look_ns: when it is due.
     """
 
     prepare: int | None = None
@@ -220,8 +219,7 @@ class Readback(msgspec.Struct, frozen=True, kw_only=True):
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """Why the run stands still, since when, and for how long at most where that is not the machine's maxHold.
 
-    is_paused: somebody paused the run, and time stands still for the present step, too. obstacle: the reason of what stands in the
-    way of a paused run besides, empty for nothing.
+    is_paused: somebody paused it, so that its present step stands still, too. obstacle: what is in its way besides.
     """
 
     reason: str
@@ -244,16 +242,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """The run in progress.
 
     index: the present instruction. counters: the loops around it, outermost first. begun: leaves begun. ordinal: number of the
-    leaf under way. branches: what runs side by side while the present instruction is a `together`; the leaf is that then, and has no
-    phase. broken: why those branches are to come to their end. due_ns: when the
-    present leaf was due on the absolute schedule. slip_ns: how much later than the shortest course the schedule lies by now.
-    reached: the last leaf begun that is not one of the cleanup, and that does not only restore what others had set.
-    attempt: from 2 on it goes on after a restart: begun, leaves_done, pulses and widths count on; leaves_before of them are no leaves of
-    this program. first_wall_ns: when the first attempt began. is_counted: what the attempts before counted is known.
-    cycle: cycles begun, the present one at `cycle_place`; `reserved` of them the volume knows of, and `asked_cycles` it has been asked to;
-    is_reserved_whole: that is all of them. marks: where loops begin and end in the program.
-    failure: why the first step failed, empty while none did. doubt: what a scan found wrong while a valve was open; it fails the
-    leaf once that is shut. hold: not None while the run is held. asked: what it is to do. stopped: a stop has left steps out.
+    leaf under way. branches: what runs side by side while the present instruction is a `together`; the leaf is that then, and
+    has no phase. broken: why those branches are to come to their end. due_ns: when the present leaf was due on the absolute
+    schedule. slip_ns: how much later than the shortest course the schedule lies by now. reached: the last leaf begun that is
+    not one of the cleanup, and that does not only restore what others had set. attempt: from 2 on it goes on after a restart:
+    begun, leaves_done, pulses and widths count on; leaves_before of them are no leaves of this program. first_wall_ns: when the
+    first attempt began. is_counted: what the attempts before counted is known. cycle: cycles begun, the present one at
+    `cycle_place`; `reserved` of them the volume knows of, and `asked_cycles` it has been asked to; is_reserved_whole: that is
+    all of them. marks: where loops begin and end in the program. failure: why the first step failed, empty while none did.
+    doubt: what a scan found wrong while a valve was open; it fails the leaf once that is shut. hold: not None while the run is
+    held. asked: what it is to do. stopped: a stop has left steps out.
     """
 
     identity: RunIdentity
@@ -361,14 +359,12 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """The whole of it.
 
     wall_offset_ns: UTC minus monotonic. record_ok: there is room for events. watchdog_ok: the last heartbeat was acknowledged.
-    is_foreign: the heartbeat register was moved by somebody else.
-    seen_ns: when the last scan ended, or the connection was made after it. scan_gaps: how
-    often a run was held because that is too long ago. violated: interlocks by name. first_out: the
-    interlock that tripped first, until all are satisfied and the machine is cleared. unready: what no run may start without, by name.
-    written: what we wrote last to set points and valves, by signal. exposures: by group; one that is missing is the worst case.
-    open_valves: opened by a pulse and not acknowledged as shut. widths: what the duration register of a valve that the PLC times
-    is known to hold, in ns. stopping: why the process ends once the safe state is settled,
-    empty while it goes on.
+    is_foreign: the heartbeat register was moved by somebody else. seen_ns: when the last scan ended, or the connection was made
+    after it. scan_gaps: how often a run was held because that is too long ago. violated: interlocks by name. first_out: the
+    interlock that tripped first, until all are satisfied and the machine is cleared. unready: what no run may start without, by
+    name. written: what we wrote last to set points and valves, by signal. exposures: by group; one that is missing is the worst
+    case. open_valves: opened by a pulse and not acknowledged as shut. widths: what the duration register of a valve that the
+    PLC times is known to hold, in ns. stopping: why the process ends once the safe state is settled, empty while it goes on.
     """
 
     session: str = ""

@@ -299,65 +299,6 @@ def test_the_gateway_is_told_what_a_run_shall_do_until_it_says_that_it_knows(wan
     assert decision.tell == (RunAction(told) if told else None)
 
 
-def test_a_paused_run_says_since_when_and_how_long_it_may_be():
-    stood = active(
-        action=RunAction.PAUSE,
-        held="paused in step purge-tma",
-        hold_reason="Paused",
-        held_since_wall_ns=10**18,
-        held_until_wall_ns=10**18 + 600 * 10**9,
-    )
-    decision = decide(run=s.edited(TAKEN, "spec.action", "Pause"), situation=stood)
-    assert isinstance(decision, Report)
-    assert reason(decision) == "Paused"
-    assert decision.status["phase"] == "Held"
-    assert decision.status["held"] == {
-        "reason": "Paused",
-        "since": "2001-09-09T01:46:40Z",
-        "until": "2001-09-09T01:56:40Z",
-    }
-
-
-def test_a_paused_run_names_what_stands_in_its_way_besides():
-    said = "paused in step purge. Besides, interlock no-vacuum is violated"
-    stood = active(
-        action=RunAction.PAUSE,
-        held=said,
-        hold_reason="Paused",
-        hold_obstacle="Interlock",
-        held_since_wall_ns=10**18,
-        held_until_wall_ns=10**18,
-    )
-    decision = decide(run=s.edited(TAKEN, "spec.action", "Pause"), situation=stood)
-    assert isinstance(decision, Report)
-    assert (reason(decision), decision.status["held"]["obstacle"]) == ("Paused", "Interlock")
-    assert decision.status["message"] == said
-    assert decision.status["conditions"][0]["message"] == said
-
-
-def test_a_run_that_is_held_and_is_to_pause_says_both():
-    stood = active(
-        action=RunAction.PAUSE,
-        held="the flow is low",
-        hold_reason="PurgeFlowLow",
-        message="pauses at the next hold point",
-        held_since_wall_ns=10**18,
-        held_until_wall_ns=10**18,
-    )
-    decision = decide(run=s.edited(TAKEN, "spec.action", "Pause"), situation=stood)
-    assert isinstance(decision, Report)
-    assert decision.status["message"] == "the flow is low; pauses at the next hold point"
-    assert "obstacle" not in decision.status["held"]
-
-
-def test_a_prompt_that_waits_is_shown_with_its_id():
-    situation = active(held="in place?", prompt_id="0f8fad5b-3", prompt_message="in place?")
-    decision = decide(run=TAKEN, situation=situation)
-    assert isinstance(decision, Report)
-    assert decision.status["prompt"] == {"id": "0f8fad5b-3", "message": "in place?"}
-    assert reason(decision) == "Held"
-
-
 def test_a_run_paused_before_it_starts_waits_outside_the_queue():
     run = s.edited(s.RUN, "spec.action", "Pause")
     decision = decide(run=run, checked=s.compiled())

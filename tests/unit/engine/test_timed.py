@@ -6,25 +6,21 @@ import pytest
 from msgspec.structs import replace
 
 from ald.engine.effects import Coils, Journal, Lane, Words, Write
-from ald.engine.inputs import AbortAsked, ActionAsked, LinkDown, RecordRoom
+from ald.engine.inputs import AbortAsked, LinkDown
 from ald.engine.safety import violation
 from ald.engine.timed import DONE_WITHIN_NS
 from ald.engine.trace import open_run
 from ald.errors import RefusedError
 from ald.plant.model import SafeAction, SafeValve
 from ald.records.event import (
-    HoldStarted,
     PulseOpening,
     RunOutcome,
-    StepEnded,
     TimedBy,
     WriteOutcome,
 )
-from ald.wire import RunAction
 from unit.engine.programs import (
     MS,
     PLANT,
-    UID,
     S,
     flow,
     loop,
@@ -33,7 +29,6 @@ from unit.engine.programs import (
     together,
     valve,
     wait,
-    wait_for,
 )
 from unit.engine.world import World
 
@@ -312,94 +307,6 @@ def test_the_next_executor_knows_who_timed_the_pulse():
     assert not restarted.open_valves
     assert not restarted.coils[TRIGGER]
     assert restarted.pulses[0].timed_by is TimedBy.PLC
-
-
-def held_before_the_trigger(*steps, **more):
-    """Return a world in which something has come in the way while the width of the next pulse was written."""
-    seen = world(round_trip_ns=50 * MS).start(purge(300), *steps, **more)
-    while not seen.events(PulseOpening):
-        seen.run_for(MS)
-    seen.give(RecordRoom(at_ns=seen.now, ok=False))
-    seen.run_for(5 * S)
-    assert seen.machine == "Held"
-    assert not valve_edges(seen)
-    return seen
-
-
-def make_room(seen: World) -> World:
-    seen.give(RecordRoom(at_ns=seen.now, ok=True))
-    return seen
-
-
-def ask(seen: World, action: RunAction) -> World:
-    seen.give(ActionAsked(at_ns=seen.now, uid=UID, action=action, by="anna", reason=""))
-    return seen
-
-
-def test_an_obstacle_that_comes_while_the_width_is_written_holds_the_run_before_the_trigger():
-    seen = held_before_the_trigger(valve("tma", 5), wait(100))
-    assert [hold.reason for hold in seen.events(HoldStarted)] == ["RecordFull"]
-    due_ns = seen.now
-    assert make_room(seen).run_until_ended().outcome is RunOutcome.COMPLETED
-    (opened, _), (closed, _) = valve_edges(seen)
-    assert closed - opened == 5 * MS
-    assert len(seen.events(PulseOpening)) == len(seen.pulses) == 1
-    assert [e.at_ns - due_ns for e in seen.events(StepEnded)][-1] >= 105 * MS, "the rest moves"
-
-
-def test_a_run_held_before_its_trigger_may_be_paused_there_and_goes_on_with_the_pulse():
-    seen = held_before_the_trigger(valve("tma", 5), wait(100))
-    make_room(ask(seen, RunAction.PAUSE)).run_for(2 * S)
-    assert [hold.reason for hold in seen.events(HoldStarted)] == ["RecordFull", "Paused"]
-    assert not valve_edges(seen)
-    assert ask(seen, RunAction.RUN).run_until_ended().outcome is RunOutcome.COMPLETED
-    assert len(valve_edges(seen)) == 2
-
-
-def test_a_stop_does_not_wait_for_what_stands_in_the_way_of_a_trigger():
-    seen = held_before_the_trigger(valve("tma", 5), wait(100), cleanup=[flow(5.0)])
-    make_room(ask(seen, RunAction.STOP).run_for(1 * S))
-    ended = seen.run_until_ended()
-    assert ended.outcome is RunOutcome.STEP_FAILED
-    assert "stops after step" in ended.message
-    assert not valve_edges(seen)
-    assert seen.value("mfc.setpoint") == 5.0
-
-
-@pytest.mark.parametrize("action", [RunAction.STOP, RunAction.PAUSE])
-def test_what_is_asked_while_the_width_is_written_fails_nothing(action):
-    seen = world(round_trip_ns=50 * MS).start(purge(300), valve("tma", 5), wait(100))
-    while not seen.events(PulseOpening):
-        seen.run_for(MS)
-    ask(seen, action).run_for(2 * S)
-    if action is RunAction.PAUSE:
-        assert not valve_edges(seen)
-        ask(seen, RunAction.RUN)
-    seen.run_until_ended()
-    expected = RunOutcome.COMPLETED if action is RunAction.PAUSE else RunOutcome.STOPPED
-    assert seen.outcome is expected
-    assert len(valve_edges(seen)) == 2
-
-
-def test_a_branch_is_held_before_its_trigger_and_what_runs_beside_it_before_its_next_step():
-    seen = held_before_the_trigger(together([valve("tma", 5)], [wait(500), wait(200)]))
-    assert len(seen.events(StepEnded)) == 2
-    assert make_room(seen).run_until_ended().outcome is RunOutcome.COMPLETED
-    (opened, _), (closed, _) = valve_edges(seen)
-    assert closed - opened == 5 * MS
-
-
-@pytest.mark.parametrize("is_stopped", [True, False])
-def test_a_branch_that_is_held_before_its_trigger_ends_with_the_others(is_stopped):
-    branches = together(
-        [valve("tma", 5)], [wait_for("value('mfc.flow') > 400.0", ("mfc.flow",), 0, 1000)]
-    )
-    seen = held_before_the_trigger(branches, cleanup=[flow(5.0)])
-    if is_stopped:
-        ask(seen, RunAction.STOP)
-    make_room(seen.run_for(1 * S))
-    assert seen.run_until_ended().outcome is RunOutcome.STEP_FAILED
-    assert not valve_edges(seen)
 
 
 @pytest.mark.parametrize("round_trip_ms", [1, 5, 20])

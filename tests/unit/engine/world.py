@@ -304,11 +304,7 @@ class World:
             elif (
                 not bit
                 and valve.name in self.timers
-                and address
-                in (
-                    valve.coil,
-                    valve.timed.trigger,
-                )
+                and address in (valve.coil, valve.timed.trigger)
             ):
                 del self.timers[valve.name]
                 self.switch(valve.coil, False)
