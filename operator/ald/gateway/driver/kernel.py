@@ -5,6 +5,10 @@ import errno
 import os
 import resource
 import signal
+from pathlib import Path
+
+SHARE = Path("/sys/fs/cgroup/cpu/cpu.rt_runtime_us")
+"""How much real-time time this process' cgroup has; only there where the kernel deals it out (CONFIG_RT_GROUP_SCHED)."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_TIMERSLACK = 29
@@ -29,13 +33,19 @@ def sharpen_sleep() -> None:
     _prctl(_PR_SET_TIMERSLACK, 1)
 
 
-def run_first(priority: int) -> None:
+def run_first(priority: int, share: Path = SHARE) -> None:
     """Put this thread before all that are not real-time (SCHED_FIFO); threads and processes that it starts are not.
 
     Raises:
         OSError: without CAP_SYS_NICE, or where the host's cgroups grant containers no real-time share.
     """
-    os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+    except PermissionError as error:
+        if not _is_without(share):
+            raise
+        why = "the container's cgroup has no real-time share, cpu.rt_runtime_us is 0"
+        raise PermissionError(error.errno, f"{error.strerror} ({why})") from error
 
 
 def lock_memory() -> None:
@@ -50,6 +60,13 @@ def lock_memory() -> None:
     if _libc.mlockall(_MCL_CURRENT | _MCL_FUTURE) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"mlockall: {os.strerror(number)}")
+
+
+def _is_without(share: Path) -> bool:
+    try:
+        return share.read_text().strip() == "0"
+    except OSError:
+        return False
 
 
 def _prctl(option: int, value: int) -> None:
