@@ -6,6 +6,7 @@ from typing import Protocol
 
 from ald.controller.apply import Document
 from ald.controller.conditions import find
+from ald.wire import RunProgress
 
 EVENT_LENGTH_MAX = 1000
 """The API server takes 1024 characters."""
@@ -36,3 +37,9 @@ def announce_change(
         reason=new["reason"],
         message=new["message"][:EVENT_LENGTH_MAX],
     )
+
+
+def announce_resumed(announcer: Announcer, run: Document, interrupted: RunProgress) -> None:
+    """Post that a run goes on after a restart of the gateway; where the machine is ready at once, its status never said that it waits."""
+    message = f"Taken up again, as attempt {interrupted.attempt + 1}: {interrupted.message}"
+    announcer.post(run, warning=True, reason="Resumed", message=message[:EVENT_LENGTH_MAX])

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from ald.controller import names, pace
-from ald.controller.announce import announce_change
+from ald.controller.announce import announce_change, announce_resumed
 from ald.controller.apply import MACHINE, RECIPE, RUN, Document, key_of
 from ald.controller.conditions import rfc3339
 from ald.controller.decide_resume import is_to_be_resumed
@@ -286,6 +286,7 @@ class Runs:
         recipe = self._recipe(run)
         if newest is None or recipe is None or not wants_start(newest):
             return True
+        interrupted = self._interrupted(newest)
         self._starting = uid(run)
         try:
             status = await self._link.gateway.start(order_of(run, recipe, compiled))
@@ -304,6 +305,8 @@ class Runs:
         memory.was_taken, memory.refusal = True, ""
         memory.retry.done()
         self._link.take(status)
+        if interrupted is not None:
+            announce_resumed(self._parts.announcer, run, interrupted)
         log.info("run_handed_over", run=run["metadata"]["name"], digest=compiled.digest)
         return True
 

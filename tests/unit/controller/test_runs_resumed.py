@@ -34,6 +34,7 @@ async def test_a_run_that_was_cut_short_is_taken_up_once():
     assert case.bench.gateway.sent("start") == [NAME, NAME]
     assert case.bench.reason(s.RUN) == "Running"
     assert case.read()["status"]["resumed"] == 1
+    assert case.bench.events.reasons("RecipeRun").count("Resumed") == 1, "its status never waited"
     assert case.read()["metadata"]["finalizers"] == [names.RUN_FINALIZER]
 
 
