@@ -131,6 +131,10 @@ class Plc:
         calm_ns = max(self.sim.troubled_ns, self.sim.rules.connected_ns)
         is_long = calm_ns < robbed_ns <= self.sim.now - ROBBED_NS
         self.sim.require(not is_long, f"coil {coil} was shut in mid-pulse, and the pulse went on")
+        if is_open and was and coil in VALVES and self.strange_ns.pop(coil, None) is not None:
+            # Open by hand already, it is the pulse's from here on: nobody could tell the two apart.
+            self._opened(coil)
+            return
         if coil not in VALVES or was == is_open or self.strange_ns.pop(coil, None) is not None:
             return
         if is_open:
