@@ -76,6 +76,8 @@ def _not_resumable(facts: RunFacts, progress: RunProgress) -> str:
         )
     if progress.attempt >= ATTEMPTS_MAX:
         return f"this was attempt {progress.attempt} of at most {ATTEMPTS_MAX}"
+    if facts.situation.machine is None or is_deleting(facts.situation.machine):
+        return "its Machine is being deleted"
     if isinstance(facts.checked, Rejected):
         return listed(facts.checked.violations, 10)
     if facts.interrupted_s >= RESUME_S_MAX:
@@ -87,8 +89,6 @@ def _not_yet(facts: RunFacts) -> str:
     """Return why an interrupted run cannot be taken up now, empty where it can."""
     if not facts.has_recipe:
         return "Its Recipe is not there."
-    if facts.situation.machine is None or is_deleting(facts.situation.machine):
-        return "Its Machine is being deleted."
     if facts.situation.plant is None:
         return f"Machine is not valid: {listed(facts.situation.violations)}"
     return facts.refusal or obstacle_to_a_run(facts.situation)

@@ -53,8 +53,6 @@ def admit(turn: Turn, given: RunGiven) -> Run:
         program_digest=order.program_digest,
         conditions=_conditions(order),
         first_wall_ns=turn.wall_ns,
-        reserved=reservation.AHEAD,
-        asked_cycles=reservation.AHEAD,
         marks=reservation.marks_of(order.program),
         started_ns=turn.at_ns,
         started_wall_ns=turn.wall_ns,
@@ -66,7 +64,7 @@ def admit(turn: Turn, given: RunGiven) -> Run:
         run = _counting_on(run, before)
     others = tuple(known for known in turn.state.started_uids if known != order.run.uid)
     turn.change(started_uids=(*others, order.run.uid)[-UIDS_MAX:])
-    return run
+    return reservation.begun(run)
 
 
 def _counting_on(run: Run, before: LastRun) -> Run:

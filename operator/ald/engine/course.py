@@ -258,7 +258,7 @@ def _advance(turn: Turn) -> Verdict | None:
         return None
     if _is_held(turn, following):
         return None
-    reservation.enter(turn)
+    reservation.enter(turn, following)
     if isinstance(following, Together):
         return together.begin(turn, following)
     return leaf.begin(turn, following)

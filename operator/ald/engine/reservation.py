@@ -3,12 +3,16 @@
 What the process remembers is lost with power, and no valve waits for a disk. So the volume is told beforehand: up to this cycle
 the run may have come. It begins none that is not reserved; the next ones are asked for while some are left, and where the volume
 does not take them in time the run holds. A cycle here is one iteration of the innermost loop around a step, or a step outside
-all loops.
+all loops that opens a valve. Other steps outside loops are done again by whoever takes the run up, so that they need no reservation.
 """
 
 from __future__ import annotations
 
 import bisect
+import math
+from collections.abc import Iterator
+
+from msgspec.structs import replace
 
 from ald.engine import counter
 from ald.engine.effects import Reservation, Reserve
@@ -17,15 +21,31 @@ from ald.engine.obstacle import Obstacle
 from ald.engine.state import Counter, Run
 from ald.engine.turn import Turn
 from ald.program import together
-from ald.program.model import EndLoop, Loop, Program, Together
+from ald.program.model import (
+    EndLoop,
+    Instruction,
+    Leaf,
+    Loop,
+    Program,
+    Pulse,
+    Purge,
+    Together,
+    Wait,
+)
 from ald.program.start_at import RESTORE_MARK
 from ald.wire import Reached
 
 AHEAD = 5
 """Cycles that are reserved at once: as many may be uncertain after power was lost."""
 
-LEFT_MIN = 3
-"""More are asked for when fewer than this are left: two whole cycles are the time that the disk has."""
+HORIZON_NS = 1_500_000_000
+"""Where five cycles are shorter than this, so many more are reserved as take so long: a disk needs its time, however short they are."""
+
+AHEAD_MAX = 200
+"""And never more, also of cycles that take no time by themselves."""
+
+LEFT_SHARE = 0.6
+"""More are asked for when less than this share of them is left: the disk has the time that these take."""
 
 MISSING = Obstacle(
     reason="NotReserved",
@@ -45,20 +65,33 @@ def marks_of(program: Program) -> tuple[int, ...]:
 
 def is_missing(run: Run) -> bool:
     """Tell whether the present instruction begins a cycle that is not reserved."""
-    return not run.in_cleanup and _is_new(run) and run.cycle >= run.reserved
+    place = (run.index, run.counters)
+    is_next = not run.in_cleanup and _is_new(run) and _counts(run.program, place)
+    return is_next and run.cycle >= run.reserved
 
 
-def enter(turn: Turn) -> None:
-    """Count the cycle that the present instruction begins, if it begins one, and ask for more where few are left."""
+def enter(turn: Turn, following: Leaf | Together) -> None:
+    """Count the cycle that the present instruction begins, if it begins one, and ask for more where few are left.
+
+    That takes its time, and waits for a step that has no edge to keep, as long as any are left.
+    """
     run = turn.run
-    if run.in_cleanup or not _is_new(run):
+    if run.in_cleanup:
         return
-    turn.change_run(cycle=run.cycle + 1, cycle_place=_key((run.index, run.counters)))
-    run = turn.run
-    if run.asked_cycles - run.cycle < LEFT_MIN and not run.is_reserved_whole:
-        wanted = run.cycle + AHEAD
+    if _is_new(run):
+        place = (run.index, run.counters)
+        counted = run.cycle + _counts(run.program, place)
+        turn.change_run(cycle=counted, cycle_place=_key(place))
+        run = turn.run
+    is_calm = not isinstance(following, Pulse | Together) or run.cycle >= run.asked_cycles
+    if run.cycle >= run.ask_from and is_calm and not run.is_reserved_whole:
+        wanted = _enough(run)
         made = up_to(run, wanted)
-        turn.change_run(asked_cycles=wanted, is_reserved_whole=made.is_over)
+        turn.change_run(
+            asked_cycles=wanted,
+            ask_from=_ask_from(run.cycle, wanted),
+            is_reserved_whole=made.is_over,
+        )
         turn.effects.append(Reserve(cycle=wanted, reservation=made))
 
 
@@ -76,27 +109,68 @@ def close(turn: Turn) -> None:
     turn.effects.append(Reserve(cycle=run.asked_cycles, reservation=made))
 
 
+def begun(run: Run) -> Run:
+    """Return the run with its first cycles reserved: `first` is on the volume before the run is on record."""
+    wanted = _enough(run)
+    return replace(run, reserved=wanted, asked_cycles=wanted, ask_from=_ask_from(0, wanted))
+
+
 def first(run: Run) -> Reservation:
     """Return what has to be on the volume before the run begins."""
-    return up_to(run, AHEAD)
+    return up_to(run, run.reserved)
 
 
 def up_to(run: Run, cycle: int) -> Reservation:
     """Return how far the run may come with so many cycles begun."""
-    program, marks = run.program, run.marks
-    index, counters = counter.seek(program, run.index, run.counters)
-    begun = run.begun
-    reached = run.reached
-    for _ in range(run.cycle if not _is_new(run) else run.cycle + 1, cycle + 1):
-        if index >= program.cleanup:
-            break
-        reached = _reached(program, (index, counters), reached)
-        behind = _behind(program, marks, (index, counters))
+    ordinal, reached = run.begun, run.reached
+    for counted, place, behind in _ahead(run):
+        if counted > cycle:
+            return _made(run, reached, ordinal, is_over=False)
+        reached = _reached(run.program, place, reached)
         # At most so many: the mark of a together is none.
-        begun += behind - index
-        index, counters = counter.seek(program, behind, counters)
+        ordinal += behind - place[0]
     # The cleanup may have begun as soon as the last of the steps may be over.
-    return _made(run, reached, begun, is_over=index >= program.cleanup)
+    return _made(run, reached, ordinal, is_over=True)
+
+
+def _ahead(run: Run) -> Iterator[tuple[int, Place, int]]:
+    """Yield from the present one on where the steps go in another cycle or out of one: cycles begun with it, the place, the index behind."""
+    program = run.program
+    index, counters = counter.seek(program, run.index, run.counters)
+    counted, is_begun = run.cycle, not _is_new(run)
+    while index < program.cleanup:
+        counted += 0 if is_begun else _counts(program, (index, counters))
+        is_begun = False
+        behind = _behind(program, run.marks, (index, counters))
+        yield counted, (index, counters), behind
+        index, counters = counter.seek(program, behind, counters)
+
+
+def _enough(run: Run) -> int:
+    """Return how many cycles are to be reserved, with those that have begun."""
+    wanted, lasting_ns = run.cycle, 0
+    for counted, (index, _), behind in _ahead(run):
+        more = counted - run.cycle
+        if more > AHEAD_MAX or (more > AHEAD and lasting_ns >= HORIZON_NS):
+            break
+        wanted = counted
+        lasting_ns += sum(_nominal_ns(each) for each in run.program.instructions[index:behind])
+    return max(wanted, run.cycle + AHEAD)
+
+
+def _ask_from(cycle: int, wanted: int) -> int:
+    """Return with which cycle more are to be asked for."""
+    return wanted - math.ceil((wanted - cycle) * LEFT_SHARE) + 1
+
+
+def _nominal_ns(step: Instruction) -> int:
+    match step:
+        case Pulse(open_ns=open_ns):
+            return open_ns
+        case Purge(duration_ns=duration_ns) | Wait(duration_ns=duration_ns):
+            return duration_ns
+        case _:
+            return 0
 
 
 def _made(run: Run, reached: Reached, ordinal: int, *, is_over: bool) -> Reservation:
@@ -110,6 +184,16 @@ def _made(run: Run, reached: Reached, ordinal: int, *, is_over: bool) -> Reserva
         pulses=run.pulses,
         is_over=is_over,
     )
+
+
+def _counts(program: Program, place: Place) -> bool:
+    """Tell whether what begins here is a cycle."""
+    index, counters = place
+    found = program.instructions[index]
+    leaves = [found]
+    if isinstance(found, Together):
+        leaves = [*program.instructions[index + 1 : together.end(found, index)]]
+    return bool(counters) or any(isinstance(each, Pulse) for each in leaves)
 
 
 def _is_new(run: Run) -> bool:

@@ -247,9 +247,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     schedule. slip_ns: how much later than the shortest course the schedule lies by now. reached: the last leaf begun that is
     not one of the cleanup, and that does not only restore what others had set. attempt: from 2 on it goes on after a restart:
     begun, leaves_done, pulses and widths count on; leaves_before of them are no leaves of this program. first_wall_ns: when the
-    first attempt began. is_counted: what the attempts before counted is known. cycle: cycles begun, the present one at
-    `cycle_place`; `reserved` of them the volume knows of, and `asked_cycles` it has been asked to; is_reserved_whole: that is
-    all of them. marks: where loops begin and end in the program. failure: why the first step failed, empty while none did.
+    first attempt began. is_counted: what the attempts before counted is known. cycle: cycles begun, and where the run is
+    among them `cycle_place`; `reserved` of them the volume knows of, `asked_cycles` it has been asked to, and from `ask_from` on
+    it is asked again; is_reserved_whole: that is all of them. marks: where loops begin and end in the program. failure: why the first step failed, empty while none did.
     doubt: what a scan found wrong while a valve was open; it fails the leaf once that is shut. hold: not None while the run is
     held. asked: what it is to do. stopped: a stop has left steps out.
     """
@@ -264,8 +264,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     is_counted: bool = True
     cycle: int = 0
     cycle_place: tuple[int, ...] = ()
-    reserved: int
-    asked_cycles: int
+    reserved: int = 0
+    asked_cycles: int = 0
+    ask_from: int = 0
     is_reserved_whole: bool = False
     marks: tuple[int, ...]
     started_ns: int

@@ -23,6 +23,7 @@ CUT: dict[str, Any] = {
     "ended_wall_ns": 1_000,
     "resumable": True,
 }
+CUT_REACH = s.situation(s.idle(run=s.progress_of(**CUT))).reach
 WRONG = Violation(path="spec.recipeRef", value="", rule="another program", hint="apply a new run")
 REST = msgspec.structs.replace(s.compiled(), attempt=2)
 
@@ -72,6 +73,7 @@ def test_until_the_machine_is_ready_the_status_says_what_it_waits_for_and_how_lo
         ({"checked": Rejected(reason="InvalidRecipe", violations=(WRONG,))}, "another program"),
         ({"interrupted_s": RESUME_S_MAX, "refusal": "Not ready: too hot."}, "Not ready: too hot."),
         ({"interrupted_s": RESUME_S_MAX, "has_recipe": False}, "Recipe is not there"),
+        ({"situation": s.situation(machine=None, reach=CUT_REACH)}, "Machine is being deleted"),
     ],
 )
 def test_what_cannot_be_taken_up_ends_and_says_why_and_where_to_begin_a_new_run(given, why):

@@ -1,23 +1,33 @@
 """How far a run may come before the volume knows of it."""
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ald.engine import reservation
-from ald.engine.effects import Reserve
+from ald.engine.effects import Journal, Reserve
 from ald.engine.inputs import AbortAsked, Reserved, RunGiven
-from ald.engine.reservation import AHEAD, MISSING
+from ald.engine.reservation import AHEAD, AHEAD_MAX, MISSING
 from ald.program.model import Pulse
 from ald.program.resume import resumed
 from ald.program.start_at import RESTORE_MARK
-from ald.records.event import HoldEnded, HoldStarted, PulseDone, RunOutcome, StepStarted
+from ald.records.event import (
+    HoldEnded,
+    HoldStarted,
+    PulseDone,
+    PulseOpening,
+    RunOutcome,
+    StepStarted,
+)
 from ald.wire import Reached
 from unit.engine.programs import (
     MS,
     PLANT,
     UID,
     S,
+    assign,
     compiled,
     flow,
     loop,
@@ -54,14 +64,13 @@ def cycles(world):
 @pytest.mark.requirement("RC-03")
 def test_a_run_comes_no_further_than_the_volume_knows_and_says_why():
     world = started(*STEPS, has_disk=False).run_for(5 * S)
-    # Two steps before the loop, and three of its cycles: five.
-    assert cycles(world) == [1, 2, 3]
+    assert cycles(world) == [1, 2, 3, 4, 5]
     (held,) = world.events(HoldStarted)
     assert (held.reason, held.message) == (MISSING.reason, MISSING.message)
     assert world.open_valves == set()
     world.give(Reserved(at_ns=world.now, run=UID, attempt=1, cycle=AHEAD + 2))
     world.run_for(5 * S)
-    assert cycles(world) == [1, 2, 3, 4, 5]
+    assert cycles(world) == [1, 2, 3, 4, 5, 6, 7]
     assert len(world.events(HoldEnded)) == 1
 
 
@@ -85,12 +94,30 @@ def test_a_slow_disk_has_the_time_of_two_whole_cycles():
     assert world.events(HoldStarted) == []
 
 
+def test_steps_that_are_done_again_anyway_need_no_reservation():
+    world = started(*(flow(float(n)) for n in range(1, 20)), purge(300), has_disk=False)
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+    assert world.events(HoldStarted) == []
+
+
+def test_an_iteration_of_one_step_is_a_cycle_too():
+    world = started(loop(20, wait(400)), has_disk=False).run_for(9 * S)
+    assert len(world.events(StepStarted)) == AHEAD
+
+
+def test_a_pulse_outside_all_loops_is_a_cycle_of_its_own():
+    doses = [step for _ in range(AHEAD + 1) for step in (valve("vent", 20), wait(400))]
+    world = started(*doses, has_disk=False).run_for(5 * S)
+    assert len(world.pulses) == AHEAD
+    assert world.events(HoldStarted)[0].reason == MISSING.reason
+
+
 def test_what_another_run_or_attempt_has_reserved_is_not_ours():
     world = started(*STEPS, has_disk=False).run_for(5 * S)
     for run, attempt in (("other", 1), (UID, 2)):
         world.give(Reserved(at_ns=world.now, run=run, attempt=attempt, cycle=100))
     world.run_for(2 * S)
-    assert cycles(world) == [1, 2, 3]
+    assert cycles(world) == [1, 2, 3, 4, 5]
 
 
 def test_the_end_of_the_steps_is_told_before_it_may_come():
@@ -109,6 +136,29 @@ def test_a_run_that_is_being_ended_tells_that_it_is_not_to_be_taken_up():
     assert asked(world)[-1].reservation.is_over
 
 
+def test_of_short_cycles_as_many_are_reserved_as_give_the_disk_its_time():
+    world = started(loop(400, valve("vent", 10), wait(20)))
+    world.disk_takes_ns = 600 * MS
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+    assert world.events(HoldStarted) == []
+    assert 5 < len(asked(world)) < 50
+
+
+def test_cycles_without_a_length_of_their_own_are_bounded():
+    world = started(loop(1000, assign(100.0)), has_disk=False).run_for(60 * S)
+    assert len(world.events(StepStarted)) == AHEAD_MAX
+
+
+def test_it_is_not_asked_right_before_an_edge():
+    world = started(loop(40, valve("vent", 20), wait(300)))
+    world.run_until_ended()
+    effects = [each for each in world.log if isinstance(each, Reserve | Journal)]
+    for before, after in itertools.pairwise(effects):
+        if isinstance(after, Reserve):
+            assert isinstance(before, Journal)
+            assert not isinstance(before.event, PulseOpening)
+
+
 def test_a_step_that_only_restores_has_reached_nothing_new():
     whole = named(compiled(*STEPS))
     first = whole.instructions[3]
@@ -117,7 +167,7 @@ def test_a_step_that_only_restores_has_reached_nothing_new():
     world = World().ready()
     world.give(RunGiven(at_ns=world.now, order=order(rest)))
     assert world.state.run is not None
-    made = reservation.up_to(world.state.run, 2)
+    made = reservation.up_to(world.state.run, 0)
     assert made.reached == Reached()
 
 
