@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ald.engine.effects import Journal, Write
+from ald.engine.effects import Journal, Reserve, Write
 from ald.engine.inputs import (
     Answered,
     Input,
     LinkUp,
     PlantGiven,
+    Reserved,
     RunGiven,
     Scanned,
     Sent,
@@ -59,6 +60,7 @@ class Bench:
         self._sequence = 0
         self._runs = 0
         self._writes: list[Write] = []
+        self._reserves: list[Reserve] = []
         self._give(
             Started(
                 at_ns=self.now,
@@ -114,7 +116,13 @@ class Bench:
         self._give(Scanned(at_ns=self.now, scan=scan))
 
     def _settle(self) -> None:
-        """Send and answer whatever was written."""
+        """Send and answer whatever was written; the volume takes what it is told at once."""
+        while self._reserves:
+            wanted = self._reserves.pop(0)
+            made = wanted.reservation
+            self._give(
+                Reserved(at_ns=self.now, run=made.run, attempt=made.attempt, cycle=wanted.cycle)
+            )
         while self._writes:
             write = self._writes.pop(0)
             sent_ns = self.now
@@ -139,6 +147,8 @@ class Bench:
             match effect:
                 case Write():
                     self._writes.append(effect)
+                case Reserve():
+                    self._reserves.append(effect)
                 case Journal(event=RunEnded(outcome=outcome, message=message)):
                     assert outcome.value == "Completed", message
                     self.has_ended = True

@@ -292,6 +292,7 @@ def _is_held(turn: Turn, following: Leaf | Together) -> bool:
 
 def _begin_cleanup(turn: Turn) -> None:
     hold.end(turn)
+    reservation.close(turn)
     run = turn.run
     turn.change_run(in_cleanup=True, index=run.program.cleanup, counters=())
     reason, message = "CleaningUp", "the steps are done; cleaning up"

@@ -73,7 +73,7 @@ def is_missing(run: Run) -> bool:
 def enter(turn: Turn, following: Leaf | Together) -> None:
     """Count the cycle that the present instruction begins, if it begins one, and ask for more where few are left.
 
-    That takes its time, and waits for a step that has no edge to keep, as long as any are left.
+    That takes its time, and waits for a step that has no edge to keep, until half of those are gone too.
     """
     run = turn.run
     if run.in_cleanup:
@@ -83,8 +83,9 @@ def enter(turn: Turn, following: Leaf | Together) -> None:
         counted = run.cycle + _counts(run.program, place)
         turn.change_run(cycle=counted, cycle_place=_key(place))
         run = turn.run
-    is_calm = not isinstance(following, Pulse | Together) or run.cycle >= run.asked_cycles
-    if run.cycle >= run.ask_from and is_calm and not run.is_reserved_whole:
+    is_calm = not isinstance(following, Pulse | Together)
+    is_urgent = 2 * run.cycle >= run.ask_from + run.asked_cycles
+    if run.cycle >= run.ask_from and (is_calm or is_urgent) and not run.is_reserved_whole:
         wanted = _enough(run)
         made = up_to(run, wanted)
         turn.change_run(
@@ -103,8 +104,11 @@ def taken(turn: Turn, given: Reserved) -> None:
 
 
 def close(turn: Turn) -> None:
-    """Ask the volume to remember that the run is being ended: it is not to be taken up again."""
+    """Ask the volume to remember that the run is at the end of its steps, or being ended: it is not to be taken up again."""
     run = turn.run
+    if run.is_reserved_whole:
+        return
+    turn.change_run(is_reserved_whole=True)
     made = _made(run, run.reached, run.begun, is_over=True)
     turn.effects.append(Reserve(cycle=run.asked_cycles, reservation=made))
 

@@ -37,6 +37,7 @@ from unit.engine.programs import (
     together,
     valve,
     wait,
+    wait_for,
 )
 from unit.engine.world import World
 from unit.program.steps import executed
@@ -157,6 +158,19 @@ def test_it_is_not_asked_right_before_an_edge():
         if isinstance(after, Reserve):
             assert isinstance(before, Journal)
             assert not isinstance(before.event, PulseOpening)
+
+
+def test_a_run_whose_step_failed_tells_that_it_is_not_to_be_taken_up():
+    world = started(wait(10), wait_for("false", (), 0, 100), *STEPS, cleanup=(wait(500),))
+    world.run_for(300 * MS)
+    assert asked(world)[-1].reservation.is_over
+
+
+def test_cycles_that_are_nothing_but_edges_are_reserved_all_the_same():
+    both = together([valve("vent", 300)], [wait(400)])
+    world = started(loop(20, both))
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+    assert world.events(HoldStarted) == []
 
 
 def test_a_step_that_only_restores_has_reached_nothing_new():

@@ -241,6 +241,10 @@ class Executor:
         self._until(given.at_ns)
         if self._station is not None and effects:
             self._station.flush(parts.clock.monotonic_ns())
+        # What people read comes after what the plant needs.
+        for effect in effects:
+            if isinstance(effect, Journal):
+                tell(parts.log, effect.event)
         if not is_recorded:
             self._give(
                 AbortAsked(
@@ -271,8 +275,6 @@ class Executor:
         """
         events = [effect.event for effect in effects if isinstance(effect, Journal)]
         is_recorded = not events or self._parts.recorder.events(events)
-        for event in events:
-            tell(self._parts.log, event)
         if not is_recorded and any(isinstance(event, PulseOpening) for event in events):
             return False
         for effect in effects:

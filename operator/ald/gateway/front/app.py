@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import os
 import signal
@@ -39,6 +40,9 @@ FIGURES_EVERY = 20
 FAREWELL_S = 25.0
 """How long the front stays after SIGTERM for the driver's last record; the pod has 45 s."""
 
+SWITCH_INTERVAL_S = 0.0005
+"""The thread of the journal gives way after this: a stop waits for it each time that it has to be looked at, several times on its way."""
+
 HANDLERS_S = 2.0
 """How long requests may go on after the last record."""
 
@@ -48,6 +52,7 @@ def main() -> int:
     try:
         settings = load(Settings)
         configure(settings.log_level, machine=f"{settings.namespace}/{settings.machine}")
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         asyncio.run(serve(settings))
     except AldError as error:
         print(f"ald-gateway front: {error}", file=sys.stderr)  # noqa: T201 -- the message is for the person who started this
@@ -96,6 +101,9 @@ async def serve(settings: Settings) -> None:
         ]
         group.create_task(journal.run(ending), name="journal")
         await _listen(commands, plain, settings, credentials)
+        # What is there by now stays: looking through it for garbage would keep a stop waiting.
+        gc.collect()
+        gc.freeze()
         log.info("front_ready", https_port=_port(commands), plain_port=_port(plain))
         await ending.wait()
         log.info("front_ending", session=journal.session)
