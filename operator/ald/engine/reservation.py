@@ -11,6 +11,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -86,8 +87,7 @@ def enter(turn: Turn, following: Leaf | Together) -> None:
     is_calm = not isinstance(following, Pulse | Together)
     is_urgent = 2 * run.cycle >= run.ask_from + run.asked_cycles
     if run.cycle >= run.ask_from and (is_calm or is_urgent) and not run.is_reserved_whole:
-        wanted = _enough(run)
-        made = up_to(run, wanted)
+        wanted, made = _walk(run, None)
         turn.change_run(
             asked_cycles=wanted,
             ask_from=_ask_from(run.cycle, wanted),
@@ -115,7 +115,7 @@ def close(turn: Turn) -> None:
 
 def begun(run: Run) -> Run:
     """Return the run with its first cycles reserved: `first` is on the volume before the run is on record."""
-    wanted = _enough(run)
+    wanted, _ = _walk(run, None)
     return replace(run, reserved=wanted, asked_cycles=wanted, ask_from=_ask_from(0, wanted))
 
 
@@ -126,40 +126,85 @@ def first(run: Run) -> Reservation:
 
 def up_to(run: Run, cycle: int) -> Reservation:
     """Return how far the run may come with so many cycles begun."""
+    return _walk(run, cycle)[1]
+
+
+class _Stretch(NamedTuple):
+    """Steps in a row from a place on, up to the index behind them, and as often again in the iterations that follow."""
+
+    place: Place
+    behind: int
+    times: int
+    is_counted: bool
+
+
+def _walk(run: Run, upto: int | None) -> tuple[int, Reservation]:
+    """Return how many cycles will have begun, and how far the run may come then; `upto` None: as many as are enough."""
+    instructions = run.program.instructions
     ordinal, reached = run.begun, run.reached
-    for counted, place, behind in _ahead(run):
-        if counted > cycle:
-            return _made(run, reached, ordinal, is_over=False)
-        reached = _reached(run.program, place, reached)
+    cycle, lasting_ns = run.cycle, 0
+    for each in _ahead(run):
+        index, counters = each.place
+        length_ns = sum(_nominal_ns(step) for step in instructions[index : each.behind])
+        times = each.times
+        if each.is_counted:
+            left = _enough(cycle - run.cycle, lasting_ns, length_ns)
+            times = min(times, left if upto is None else upto - cycle)
+            if times <= 0:
+                return cycle, _made(run, reached, ordinal, is_over=False)
+            cycle += times
+        reached = _reached(run.program, (index, _later(counters, times - 1)), reached)
         # At most so many: the mark of a together is none.
-        ordinal += behind - place[0]
+        ordinal += times * (each.behind - index)
+        lasting_ns += times * length_ns
+        if times < each.times:
+            return cycle, _made(run, reached, ordinal, is_over=False)
     # The cleanup may have begun as soon as the last of the steps may be over.
-    return _made(run, reached, ordinal, is_over=True)
+    return max(cycle, run.cycle + AHEAD), _made(run, reached, ordinal, is_over=True)
 
 
-def _ahead(run: Run) -> Iterator[tuple[int, Place, int]]:
-    """Yield from the present one on where the steps go in another cycle or out of one: cycles begun with it, the place, the index behind."""
+def _enough(have: int, lasting_ns: int, length_ns: int) -> int:
+    """Return how many more cycles of this length are to be reserved, when some are that last so long."""
+    by_time = -((lasting_ns - HORIZON_NS) // length_ns) if length_ns else AHEAD_MAX
+    return min(max(AHEAD - have, by_time), AHEAD_MAX - have)
+
+
+def _ahead(run: Run) -> Iterator[_Stretch]:
+    """Yield where the steps go from the present one on; a loop that holds no other is told at once, however often it repeats."""
     program = run.program
     index, counters = counter.seek(program, run.index, run.counters)
-    counted, is_begun = run.cycle, not _is_new(run)
+    is_begun = not _is_new(run)
     while index < program.cleanup:
-        counted += 0 if is_begun else _counts(program, (index, counters))
+        place = (index, counters)
+        behind = _behind(program, run.marks, place)
+        is_counted = not is_begun and _counts(program, place)
+        yield _Stretch(place, behind, 1, is_counted)
         is_begun = False
-        behind = _behind(program, run.marks, (index, counters))
-        yield counted, (index, counters), behind
+        times = _again(program, run.marks, counters)
+        if times:
+            counters = _later(counters, 1)
+            yield _Stretch((counters[-1].loop + 1, counters), behind, times, is_counted=True)
+            counters = _later(counters, times - 1)
         index, counters = counter.seek(program, behind, counters)
 
 
-def _enough(run: Run) -> int:
-    """Return how many cycles are to be reserved, with those that have begun."""
-    wanted, lasting_ns = run.cycle, 0
-    for counted, (index, _), behind in _ahead(run):
-        more = counted - run.cycle
-        if more > AHEAD_MAX or (more > AHEAD and lasting_ns >= HORIZON_NS):
-            break
-        wanted = counted
-        lasting_ns += sum(_nominal_ns(each) for each in run.program.instructions[index:behind])
-    return max(wanted, run.cycle + AHEAD)
+def _again(program: Program, marks: tuple[int, ...], counters: tuple[Counter, ...]) -> int:
+    """Return how many iterations of the innermost loop are to come, 0 where it holds others."""
+    if not counters:
+        return 0
+    inner = counters[-1]
+    loop = program.instructions[inner.loop]
+    assert isinstance(loop, Loop), "a counter names a loop"
+    is_plain = marks[bisect.bisect_right(marks, inner.loop)] == loop.end
+    return loop.final - inner.iteration if is_plain else 0
+
+
+def _later(counters: tuple[Counter, ...], times: int) -> tuple[Counter, ...]:
+    """Return the counters so many iterations of the innermost loop later."""
+    if not times:
+        return counters
+    *outer, inner = counters
+    return (*outer, Counter(loop=inner.loop, iteration=inner.iteration + times))
 
 
 def _ask_from(cycle: int, wanted: int) -> int:

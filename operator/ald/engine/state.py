@@ -245,13 +245,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     leaf under way. branches: what runs side by side while the present instruction is a `together`; the leaf is that then, and
     has no phase. broken: why those branches are to come to their end. due_ns: when the present leaf was due on the absolute
     schedule. slip_ns: how much later than the shortest course the schedule lies by now. reached: the last leaf begun that is
-    not one of the cleanup, and that does not only restore what others had set. attempt: from 2 on it goes on after a restart:
-    begun, leaves_done, pulses and widths count on; leaves_before of them are no leaves of this program. first_wall_ns: when the
-    first attempt began. is_counted: what the attempts before counted is known. cycle: cycles begun, and where the run is
-    among them `cycle_place`; `reserved` of them the volume knows of, `asked_cycles` it has been asked to, and from `ask_from` on
-    it is asked again; is_reserved_whole: that is all of them. marks: where loops begin and end in the program. failure: why the first step failed, empty while none did.
-    doubt: what a scan found wrong while a valve was open; it fails the leaf once that is shut. hold: not None while the run is
-    held. asked: what it is to do. stopped: a stop has left steps out.
+    not one of the cleanup and does not only restore. attempt: from 2 on it goes on after a restart, and begun, leaves_done,
+    pulses and widths count on; leaves_before of them are no leaves of this program. first_wall_ns: when the first one began.
+    is_counted: what those before counted is known. cycle: cycles begun, now at `cycle_place`; `reserved`: the volume knows of,
+    `asked_cycles`: asked for, more from `ask_from` on, is_reserved_whole: all of them. marks: where loops begin and end in the
+    program. failure: why the first step failed, empty while none did. doubt: what a scan found wrong while a valve was open; it
+    fails the leaf once that is shut. asked: what it is to do. stopped: a stop has left steps out.
     """
 
     identity: RunIdentity

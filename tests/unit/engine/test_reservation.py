@@ -161,7 +161,12 @@ def test_it_is_not_asked_right_before_an_edge():
 
 
 def test_a_run_whose_step_failed_tells_that_it_is_not_to_be_taken_up():
-    world = started(wait(10), wait_for("false", (), 0, 100), *STEPS, cleanup=(wait(500),))
+    world = started(
+        wait(10),
+        wait_for("value('heater.temperature') > 900.0", ("heater.temperature",), 0, 100),
+        *STEPS,
+        cleanup=(wait(500),),
+    )
     world.run_for(300 * MS)
     assert asked(world)[-1].reservation.is_over
 
