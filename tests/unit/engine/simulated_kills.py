@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from unittest import mock
 
+import pytest
 from typing_extensions import override
 
 from ald.program.model import Program
-from ald.records.event import Event, RunEnded
+from ald.records.event import Event, RunEnded, RunStarted
 from ald.wire import StartRun
 from unit.engine import simulation
 from unit.engine.programs import MS, order
@@ -74,6 +75,9 @@ class Killed(Simulation):
         self.is_armed = True
 
 
+Life = TypeVar("Life", bound=Killed)
+
+
 class Recorder(FakeRecorder):
     """Kills before the events of a step are published, and after."""
 
@@ -100,7 +104,7 @@ def send(original: Any, wire: Any, data: bytes) -> Any:
     return left
 
 
-def lived(life_of: type[Killed], boundary: int) -> Killed:
+def lived(life_of: type[Life], boundary: int) -> Life:
     """Live once, killed at this boundary."""
     original = Wire.send
     with (
@@ -108,5 +112,32 @@ def lived(life_of: type[Killed], boundary: int) -> Killed:
         mock.patch.object(Wire, "send", lambda wire, data: send(original, wire, data)),
     ):
         life = play(5, lambda seed, directory: life_of(seed, directory, boundary))
-    assert isinstance(life, Killed)
+    assert isinstance(life, life_of)
     return life
+
+
+def everywhere(life_of: type[Life], judge: Callable[[Life], None], *, step: int = 1) -> list[Life]:
+    """Live killed at one boundary after another, and judge each life in which the run began, until one is not killed; return those.
+
+    step: so many boundaries lie between two lives.
+    """
+    lives = []
+    for boundary in range(0, BOUNDARIES_MAX, step):
+        life = lived(life_of, boundary)
+        if not any(isinstance(each, RunStarted) and each.run.uid == UID for each in life.journal):
+            # Killed before its beginning was on record: it never was, and nothing of it was done.
+            assert boundary == 0
+            continue
+        try:
+            judge(life)
+        except AssertionError as wrong:
+            pytest.fail(f"killed at boundary {boundary}: {wrong}")
+        lives.append(life)
+        if not life.was_killed:
+            return lives
+    pytest.fail("the run never came to its end without a kill")
+
+
+def attempts(life: Killed) -> int:
+    """Return how often the run was begun or taken up."""
+    return sum(isinstance(each, RunStarted) and each.run.uid == UID for each in life.journal)

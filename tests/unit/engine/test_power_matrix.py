@@ -7,9 +7,9 @@ from typing_extensions import override
 
 from ald.engine.reservation import AHEAD
 from ald.program.model import Program
-from ald.records.event import RunEnded, RunOutcome, RunStarted, StepStarted
+from ald.records.event import RunEnded, RunOutcome, StepStarted
 from unit.engine.programs import MS, compiled, flow, loop, named, purge, valve, wait
-from unit.engine.simulated_kills import BOUNDARIES_MAX, UID, Killed, lived
+from unit.engine.simulated_kills import UID, Killed, attempts, everywhere
 from unit.engine.simulated_parts import Crash
 from unit.engine.simulated_verbs import schedule_looks
 
@@ -74,20 +74,5 @@ def judge(life: Unplugged) -> None:
 
 @pytest.mark.requirement("RC-03")
 def test_wherever_power_is_lost_nothing_is_done_twice_and_what_is_uncertain_is_bounded():
-    taken_up = 0
-    for boundary in range(0, BOUNDARIES_MAX, STEP):
-        life = lived(Unplugged, boundary)
-        assert isinstance(life, Unplugged)
-        ends = [each for each in life.journal if isinstance(each, RunEnded) and each.run == UID]
-        if not any(isinstance(each, RunStarted) and each.run.uid == UID for each in life.journal):
-            assert boundary == 0
-            continue
-        try:
-            judge(life)
-        except AssertionError as wrong:
-            pytest.fail(f"power lost at boundary {boundary}: {wrong}")
-        taken_up += len(ends) - 1
-        if not life.was_killed:
-            assert taken_up > 10
-            return
-    pytest.fail("the run never came to its end without a loss of power")
+    lives = everywhere(Unplugged, judge, step=STEP)
+    assert sum(attempts(life) - 1 for life in lives) > 10

@@ -21,7 +21,7 @@ from unit.engine.programs import (
     valve,
     wait,
 )
-from unit.engine.simulated_kills import BOUNDARIES_MAX, UID, Killed, lived
+from unit.engine.simulated_kills import UID, Killed, attempts, everywhere
 from unit.engine.simulated_verbs import schedule_looks
 
 CYCLES = 2
@@ -86,21 +86,5 @@ def judge(life: Resumed) -> None:
 
 @pytest.mark.requirement("RC-03")
 def test_wherever_the_driver_is_killed_the_run_is_taken_up_and_nothing_is_done_twice():
-    taken_up = 0
-    for boundary in range(BOUNDARIES_MAX):
-        life = lived(Resumed, boundary)
-        assert isinstance(life, Resumed)
-        if not any(isinstance(each, RunStarted) and each.run.uid == UID for each in life.journal):
-            # Killed before its beginning was on record: it never was.
-            assert boundary == 0
-            continue
-        try:
-            judge(life)
-        except AssertionError as wrong:
-            pytest.fail(f"killed at boundary {boundary}: {wrong}")
-        ends = [each for each in life.journal if isinstance(each, RunEnded) and each.run == UID]
-        taken_up += len(ends) - 1
-        if not life.was_killed:
-            assert taken_up > 40
-            return
-    pytest.fail("the run never came to its end without a kill")
+    lives = everywhere(Resumed, judge)
+    assert sum(attempts(life) - 1 for life in lives) > 40
