@@ -104,21 +104,17 @@ def compile_plant(machine: Document, installation: str) -> PlantResult:
 def compile_program(recipe: Document, run: Document, plant: Plant) -> Compiled | Rejected:
     """Return the program of a run on a plant, or every rule that the run or the recipe breaks."""
     found = _whole(recipe, run, plant)
-    if isinstance(found, Rejected):
-        return found
-    whole, wanted = found
-    try:
-        program = begin(whole, wanted.spec.start_at, plant)
-    except InvalidInputError as error:
-        return Rejected(reason="InvalidInput", violations=error.violations)
-    return Compiled(program=program, digest=program_digest(program))
+    return found if isinstance(found, Rejected) else _begun(*found, plant)
 
 
 def compile_rest(
     recipe: Document, run: Document, plant: Plant, interrupted: RunProgress
 ) -> Compiled | Rejected:
     """Return the program of what is left of a run behind what it had reached, or why there is none."""
-    begun = compile_program(recipe, run, plant)
+    found = _whole(recipe, run, plant)
+    if isinstance(found, Rejected):
+        return found
+    begun = _begun(*found, plant)
     if isinstance(begun, Rejected):
         return begun
     if begun.digest != (run.get("status", {}).get("programDigest") or interrupted.program_digest):
@@ -127,8 +123,6 @@ def compile_rest(
     if not reached.step:
         # Nothing but what restores had begun, if anything.
         return msgspec.structs.replace(begun, attempt=attempt)
-    found = _whole(recipe, run, plant)
-    assert not isinstance(found, Rejected), "its beginning was compiled just now"
     try:
         program = resumed(found[0], reached.step, reached.iterations, plant)
     except InvalidInputError as error:
@@ -154,6 +148,15 @@ def _whole(recipe: Document, run: Document, plant: Plant) -> tuple[Program, Reci
     except InvalidInputError as error:
         return Rejected(reason=reason, violations=error.violations)
     return program, wanted
+
+
+def _begun(whole: Program, wanted: RecipeRun, plant: Plant) -> Compiled | Rejected:
+    """Return the program as the run begins it, or why it cannot begin there."""
+    try:
+        program = begin(whole, wanted.spec.start_at, plant)
+    except InvalidInputError as error:
+        return Rejected(reason="InvalidInput", violations=error.violations)
+    return Compiled(program=program, digest=program_digest(program))
 
 
 def _other_program(digest: str) -> Violation:

@@ -47,11 +47,12 @@ def is_to_be_resumed(run: Document, progress: RunProgress) -> bool:
 def resume(facts: RunFacts, progress: RunProgress, details: Document, now: str) -> RunDecision:
     """Have the run go on with the next whole cycle, as soon as the machine can take it."""
     known = timing_met(progress)
-    details.pop("endedAt", None)
+    # The end that the gateway tells of is that of the attempt.
+    details = {name: value for name, value in details.items() if name != "endedAt"}
     why = _not_resumable(facts, progress)
     if why:
         message = f"{progress.message}; not taken up again: {why}{rest(progress)}"
-        return end(facts, now, "ResumeRefused", message, details | {"endedAt": now}, known)
+        return end(facts, now, "ResumeRefused", message, details, known)
     if wanted_action(facts.run) is RunAction.PAUSE:
         message = (
             f"Paused, and interrupted: {progress.message}. Set action: Run to have it taken up."

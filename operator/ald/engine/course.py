@@ -19,7 +19,7 @@ from ald.engine import (
     together,
 )
 from ald.engine.inputs import ActionAsked, Answered, ConfirmAsked, Looked, RunGiven, Sent
-from ald.engine.state import Ending, Pulsing, Run, Settling
+from ald.engine.state import Ending, Pulsing, Settling
 from ald.engine.transitions import Cause
 from ald.engine.turn import Turn
 from ald.engine.verdict import Done, Failed, Fatal, Joined, Verdict
@@ -88,7 +88,7 @@ def looked(turn: Turn, given: Looked) -> None:
     """Something has been looked at."""
     _apply(turn, _told(turn, lambda: leaf.looked(turn, given)))
     is_on = turn.state.run is not None and turn.state.ending is None
-    if is_on and turn.run.hold is None and _is_ready(turn.run):
+    if is_on and turn.run.hold is None and leaf.is_ready(turn.run.phase):
         _apply(turn, _pull(turn))
 
 
@@ -135,7 +135,7 @@ def unblocked(turn: Turn) -> None:
     elif run.branches:
         _apply(turn, together.unblocked(turn))
     # A step that holds the run by itself knows when it goes on.
-    elif run.hold is not None and _is_ready(run):
+    elif run.hold is not None and leaf.is_ready(run.phase):
         _apply(turn, _pull(turn))
     elif run.hold is not None and run.phase is None:
         _apply(turn, _advance(turn))
@@ -148,7 +148,7 @@ def _reviewed(turn: Turn) -> Verdict | None:
     run = turn.run
     if run.phase is None and not run.branches:
         return _advance(turn)
-    if _is_ready(run):
+    if leaf.is_ready(run.phase):
         return _pull(turn)
     return _told(turn, lambda: leaf.ticked(turn))
 
@@ -159,7 +159,7 @@ def _as_asked(turn: Turn) -> Verdict | None:
         return _reviewed(turn)
     if run.phase is None and not run.branches and demand.is_stopping(run):
         return _advance(turn)
-    if _is_ready(run):
+    if leaf.is_ready(run.phase):
         return _pull(turn)
     # What only waits for the plant need not wait for it before a stop.
     return _told(turn, lambda: leaf.ticked(turn))
@@ -262,11 +262,6 @@ def _advance(turn: Turn) -> Verdict | None:
     if isinstance(following, Together):
         return together.begin(turn, following)
     return leaf.begin(turn, following)
-
-
-def _is_ready(run: Run) -> bool:
-    """Tell whether what comes next is the trigger of a pulse that the PLC times."""
-    return isinstance(run.phase, Pulsing) and run.phase.is_ready
 
 
 def _pull(turn: Turn) -> Verdict | None:

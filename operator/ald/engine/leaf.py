@@ -5,6 +5,7 @@ from collections.abc import Callable
 from ald.engine import counter, hold, prompting, pulse, purge, ramp, setpoint, timed, waiting
 from ald.engine.inputs import Answered, Looked
 from ald.engine.state import (
+    Phase,
     Prompting,
     Pulsing,
     Purging,
@@ -61,6 +62,11 @@ def begin(turn: Turn, leaf: Leaf) -> Verdict | None:
         )
     )
     return guarded(turn, lambda: _began(turn, leaf))
+
+
+def is_ready(phase: Phase | None) -> bool:
+    """Tell whether what comes next in a leaf is the trigger of a pulse that the PLC times."""
+    return isinstance(phase, Pulsing) and phase.is_ready
 
 
 def pull(turn: Turn) -> Verdict | None:

@@ -148,8 +148,10 @@ def _walk(run: Run, upto: int | None) -> tuple[int, Reservation]:
         length_ns = sum(_nominal_ns(step) for step in instructions[index : each.behind])
         times = each.times
         if each.is_counted:
-            left = _enough(cycle - run.cycle, lasting_ns, length_ns)
-            times = min(times, left if upto is None else upto - cycle)
+            left = (
+                _enough(cycle - run.cycle, lasting_ns, length_ns) if upto is None else upto - cycle
+            )
+            times = min(times, left)
             if times <= 0:
                 return cycle, _made(run, reached, ordinal, is_over=False)
             cycle += times

@@ -10,7 +10,7 @@ from functools import partial
 from ald.engine import branch, counter, demand, hold, leaf, obstacle, pausing, prompting, purge
 from ald.engine.inputs import ConfirmAsked
 from ald.engine.obstacle import Obstacle
-from ald.engine.state import Branch, Prompting, Pulsing, Purging, Ramping, Run, Waiting, Watching
+from ald.engine.state import Branch, Prompting, Purging, Ramping, Run, Waiting, Watching
 from ald.engine.turn import Turn
 from ald.engine.verdict import Done, Failed, Joined, Verdict
 from ald.program import model, together
@@ -112,7 +112,7 @@ def _begin_due(turn: Turn) -> Verdict | None:
     waiting = [
         n
         for n, each in enumerate(run.branches)
-        if _is_ready(each) or (_is_between(each) and not is_stopping)
+        if leaf.is_ready(each.phase) or (_is_between(each) and not is_stopping)
     ]
     if not waiting or run.broken or _is_held_otherwise(run):
         return None
@@ -125,7 +125,7 @@ def _begin_due(turn: Turn) -> Verdict | None:
         if turn.run.hold is not None or turn.run.broken or pausing.is_wanted(turn.run):
             return None
         act = partial(leaf.begin, turn, _following(run, number))
-        if _is_ready(run.branches[number]):
+        if leaf.is_ready(run.branches[number].phase):
             act = partial(leaf.pull, turn)
         verdict = _carried(turn, number, act)
         if verdict is not None:
@@ -155,10 +155,6 @@ def _is_held_otherwise(run: Run) -> bool:
 
 def _is_between(each: Branch) -> bool:
     return each.phase is None and each.index < each.end
-
-
-def _is_ready(each: Branch) -> bool:
-    return isinstance(each.phase, Pulsing) and each.phase.is_ready
 
 
 def _following(run: Run, number: int) -> model.Leaf:
@@ -216,7 +212,7 @@ def _cut_short(turn: Turn) -> Verdict | None:
     """End what only lets time pass; what is on its way to the PLC is waited for."""
     cut = f"given up: {turn.run.broken}"
     for number, each in list(branch.under_way(turn.run)):
-        if _is_ready(each):
+        if leaf.is_ready(each.phase):
             verdict = _carried(turn, number, lambda: leaf.give_up(turn, cut))
             if verdict is not None:
                 return verdict

@@ -4,6 +4,7 @@ import msgspec
 import psycopg
 from psycopg.rows import class_row, dict_row
 
+from ald.program.start_at import RESTORE_MARK
 from ald.wire import Reached
 
 
@@ -29,7 +30,7 @@ _LOOPS = (
 _REACHED = (
     "WITH last AS (SELECT coalesce(step_name, '') AS step, iterations FROM step_execution_history "
     "WHERE process_id = %(uid)s AND starts_with(step_path, 'spec.steps') "
-    "AND NOT starts_with(coalesce(step_name, ''), 'restore: ') ORDER BY step_number DESC LIMIT 1) "
+    "AND NOT starts_with(coalesce(step_name, ''), %(mark)s) ORDER BY step_number DESC LIMIT 1) "
     "SELECT step, iterations, ARRAY(SELECT max((i->>'count')::bigint) FROM process_executions p, "
     "jsonb_array_elements(p.program->'instructions') AS i WHERE p.id = %(uid)s AND i->>'type' = 'loop' "
     "AND starts_with(i->>'path', 'spec.steps') AND starts_with(step, (i->>'name') || '/') GROUP BY i->>'name' ORDER BY length(i->>'name')) AS counts FROM last"
@@ -43,7 +44,11 @@ def loops(connection: psycopg.Connection, uid: str) -> tuple[Loop, ...]:
 
 def reached(connection: psycopg.Connection, uid: str) -> Reached | None:
     """Return how far a run came; None before its first step."""
-    row = connection.cursor(row_factory=dict_row).execute(_REACHED, {"uid": uid}).fetchone()
+    row = (
+        connection.cursor(row_factory=dict_row)
+        .execute(_REACHED, {"uid": uid, "mark": RESTORE_MARK})
+        .fetchone()
+    )
     if row is None:
         return None
     pairs = zip(row["iterations"] or (), row["counts"], strict=False)

@@ -10,13 +10,13 @@ from ald.engine.inputs import Reserved
 from ald.gateway.driver.files import write_reservation
 from ald.records.event import Event
 from ald.records.scan import decode_scan, encode_scan
+from unit.engine.programs import MS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from unit.engine.simulation import Simulation
 
-MS = 1_000_000
 READ_COST_NS = 20_000
 
 

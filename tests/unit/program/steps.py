@@ -47,6 +47,10 @@ def side_by_side(name, **branches):
     return {"name": name, "together": {"branches": parts}}
 
 
+CYCLE = (pulse("tma"), purge("purge-tma", "5s"), pulse("water"), purge("purge-water", "8s"))
+DEPOSIT = loop("deposit", 100, *CYCLE)
+
+
 def restored(program):
     """Return the names of what is restored, without their mark, in order."""
     return [

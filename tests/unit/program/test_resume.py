@@ -12,6 +12,8 @@ from ald.program.start_at import RESTORE_MARK
 from ald.program.verify import verify
 from unit.program.reactors import CLEAR, PLANT, program_of, recipe
 from unit.program.steps import (
+    CYCLE,
+    DEPOSIT,
     assign,
     executed,
     loop,
@@ -23,9 +25,6 @@ from unit.program.steps import (
     wait,
 )
 from unit.program.test_start_at_anywhere import TREES, effects, written
-
-CYCLE = (pulse("tma"), purge("purge-tma", "5s"), pulse("water"), purge("purge-water", "8s"))
-DEPOSIT = loop("deposit", 100, *CYCLE)
 
 
 def rest_of(steps, step, *iterations):

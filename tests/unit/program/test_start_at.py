@@ -22,6 +22,8 @@ from ald.program.start_place import Start
 from unit.program.reactors import CLEAR, MS, PLANT, SECOND, program_of, recipe
 from unit.program.steps import (
     COOL,
+    CYCLE,
+    DEPOSIT,
     FLOWS,
     WARM,
     assign,
@@ -36,9 +38,6 @@ from unit.program.steps import (
     wait,
     wait_for,
 )
-
-CYCLE = (pulse("tma"), purge("purge-tma", "5s"), pulse("water"), purge("purge-water", "8s"))
-DEPOSIT = loop("deposit", 100, *CYCLE)
 
 
 def begun(steps, step, cycle, *outer, cleanup=()):

@@ -11,6 +11,7 @@ import signal
 import socket
 import traceback
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING
 
 import ald
@@ -214,20 +215,15 @@ def ring_of(path: Path, capacity: int, session: str, log: Lines) -> RingWriter:
 
 def _diary(settings: Settings, recorder: Recorder, log: Lines) -> Diary:
     """Return the diary; a damaged ledger is put aside, so that a person can look at it."""
-    memory = RunMemory(settings.run_state)
+    memory, last_record = RunMemory(settings.run_state), recorder.last_record
+    diary = partial(Diary, memory, settings.ledger, last_record, reserved=settings.reserved)
     try:
-        return Diary(memory, settings.ledger, recorder.last_record, reserved=settings.reserved)
+        return diary()
     except CorruptRecordError as error:
         aside = settings.ledger.with_suffix(".damaged")
         log.error("ledger_corrupt", error=f"{error}; it is put aside as {aside.name}")  # noqa: TRY400 -- for people
         settings.ledger.rename(aside)
-        return Diary(
-            memory,
-            settings.ledger,
-            recorder.last_record,
-            reserved=settings.reserved,
-            is_lost=True,
-        )
+        return diary(is_lost=True)
 
 
 def _plant(settings: Settings, log: Lines) -> Plant | None:

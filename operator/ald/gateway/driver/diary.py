@@ -53,9 +53,10 @@ class Diary:
         self.ledger = read_ledger(ledger) or Ledger()
         if not memory.is_blank:
             self.ledger = replace(self.ledger, last=memory.last or self.ledger.last)
-        self.found = memory.open_run(last_record)
         if memory.is_blank:
             self.found = _as_begun(self.ledger, reserved)
+        else:
+            self.found = memory.open_run(last_record)
         if self.ledger.open is not None and self.found is None:
             # It died between the end of a run and the ledger.
             self._unwritten = replace(self.ledger, open=None, unsafe=memory.unsafe)
