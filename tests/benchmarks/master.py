@@ -3,13 +3,13 @@
 import contextlib
 import gc
 import random
-import select
 import time
 from collections.abc import Callable, Iterator
 from typing import Self
 
 from ald.engine.effects import Write
 from ald.engine.inputs import Answered, Scanned
+from ald.gateway.driver import ready
 from ald.gateway.driver.kernel import sharpen_sleep
 from ald.gateway.driver.station import Station
 from ald.kit.clock import SystemClock
@@ -24,6 +24,8 @@ CONNECT_S_MAX = 5.0
 TURN_S_MAX = 1.0
 QUEUED = 16
 """Requests that wait in their lane while the window is full, as the blocks of a large scan do."""
+
+_CLOCK = SystemClock()
 
 
 @contextlib.contextmanager
@@ -80,9 +82,9 @@ class Master:
         fd = connection.fileno()
         assert fd is not None or not self._link.connected
         reading = [] if fd is None else [fd]
-        came, takes, _ = select.select(
-            reading, reading if connection.wants_write() else [], [], TURN_S_MAX
-        )
+        writing = reading if connection.wants_write() else []
+        until_ns = time.monotonic_ns() + int(TURN_S_MAX * 1e9)
+        came, takes = ready.wait(reading, writing, until_ns, self._link.near_until_ns, _CLOCK)
         now_ns = time.monotonic_ns()
         if came:
             connection.on_readable(now_ns)
@@ -161,12 +163,8 @@ class Scanning:
         reading = [] if fd is None else [fd]
         now_ns = self._clock.monotonic_ns()
         wake_ns = min(until_ns, station.wake_ns(now_ns, None))
-        came, takes, _ = select.select(
-            reading,
-            reading if station.wants_write() else [],
-            [],
-            max(0, wake_ns - now_ns) / 1e9,
-        )
+        writing = reading if station.wants_write() else []
+        came, takes = ready.wait(reading, writing, wake_ns, station.poll_until_ns, self._clock)
         now_ns = self._clock.monotonic_ns()
         if came:
             station.receive(now_ns)

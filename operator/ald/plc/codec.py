@@ -69,11 +69,23 @@ class Frame(msgspec.Struct, frozen=True):
     pdu: bytes
 
 
+class Form(msgspec.Struct, frozen=True):
+    """A request as bytes: its PDU, and what its answer has to look like: `size` bytes that begin with `head`, then data.
+
+    data_from: where in the answer the data begins; a write's answer is all head.
+    """
+
+    pdu: bytes
+    head: bytes
+    size: int
+    data_from: int
+
+
 class FrameReader:
     """Cuts a byte stream into frames. Holds at most one incomplete frame."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._rest = b""
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the frames that are complete with `data`.
@@ -81,11 +93,12 @@ class FrameReader:
         Raises:
             LinkDesyncError: a header that cannot be one; drop the connection and this reader.
         """
-        self._buffer += data
+        if self._rest:
+            data = self._rest + data
         frames = []
-        start = 0
-        while len(self._buffer) - start >= HEADER_BYTES:
-            transaction, protocol, length, unit = _HEADER.unpack_from(self._buffer, start)
+        start, size = 0, len(data)
+        while size - start >= HEADER_BYTES:
+            transaction, protocol, length, unit = _HEADER.unpack_from(data, start)
             if protocol != 0:
                 raise LinkDesyncError(f"an answer has protocol id {protocol} instead of 0")
             if not 2 <= length <= PDU_BYTES_MAX + 1:
@@ -93,23 +106,33 @@ class FrameReader:
                     f"an answer claims {length} bytes; frames have 2 to {PDU_BYTES_MAX + 1}"
                 )
             end = start + HEADER_BYTES - 1 + length
-            if len(self._buffer) < end:
+            if size < end:
                 break
-            frames.append(Frame(transaction, unit, bytes(self._buffer[start + HEADER_BYTES : end])))
+            frames.append(Frame(transaction, unit, data[start + HEADER_BYTES : end]))
             start = end
-        del self._buffer[:start]
+        self._rest = data[start:]
         return frames
 
 
 def encode(request: Request, transaction: int, unit: int) -> bytes:
     """Return the whole frame of a request; transaction 0 to 65535, unit 0 to 255."""
-    pdu = encode_pdu(request)
+    pdu = form_of(request).pdu
     return _HEADER.pack(transaction, 0, 1 + len(pdu), unit) + pdu
 
 
 @functools.lru_cache(maxsize=KNOWN_MAX)
-def encode_pdu(request: Request) -> bytes:
-    """Return function and data of a request; scans ask for the same blocks again and again."""
+def form_of(request: Request) -> Form:
+    """Return a request as bytes; scans ask for the same blocks again and again."""
+    pdu = _pdu(request)
+    if isinstance(request, ReadBits | ReadRegisters):
+        wanted = _data_bytes(request)
+        return Form(pdu, bytes((pdu[0], wanted)), 2 + wanted, 2)
+    # FC5 and FC6 echo the request, FC15 and FC16 its first five bytes.
+    return Form(pdu, pdu[: _FIVE.size], _FIVE.size, _FIVE.size)
+
+
+def _pdu(request: Request) -> bytes:
+    """Return function and data of a request."""
     match request:
         case ReadBits() | ReadRegisters():
             return _FIVE.pack(_FUNCTIONS[request.table], request.address, request.count)
@@ -133,34 +156,35 @@ def decode_answer(request: Request, unit: int, frame: Frame) -> bytes:
         ModbusExceptionError: the PLC refused; the connection is sound.
         LinkDesyncError: this is not an answer to that request; drop the connection.
     """
+    form, pdu = form_of(request), frame.pdu
+    if len(pdu) == form.size and frame.unit == unit and pdu.startswith(form.head):
+        return pdu[form.data_from :]
+    raise _wrong(request, unit, frame)
+
+
+def _wrong(request: Request, unit: int, frame: Frame) -> ModbusExceptionError | LinkDesyncError:
+    """Return what is the matter with an answer that is not the expected one."""
+    function, pdu = form_of(request).pdu[0], frame.pdu
     if frame.unit != unit:
-        raise LinkDesyncError(f"unit {frame.unit} answered instead of unit {unit}")
-    expected = encode_pdu(request)
-    function, pdu = expected[0], frame.pdu
+        return LinkDesyncError(f"unit {frame.unit} answered instead of unit {unit}")
     if pdu[0] == function | 0x80 and len(pdu) == 2:
-        raise _exception(function, pdu[1])
+        return _exception(function, pdu[1])
     if pdu[0] != function:
-        raise LinkDesyncError(f"function {pdu[0]} came as the answer to function {function}")
+        return LinkDesyncError(f"function {pdu[0]} came as the answer to function {function}")
     if isinstance(request, ReadBits | ReadRegisters):
-        return _read_data(request, pdu)
-    # FC5 and FC6 echo the request, FC15 and FC16 its first five bytes.
-    if pdu != expected[: _FIVE.size]:
-        raise LinkDesyncError(
-            f"the answer to function {function} at address {request.address} speaks of another write"
-        )
-    return b""
-
-
-def _read_data(request: ReadBits | ReadRegisters, pdu: bytes) -> bytes:
-    """Return the data of a read answer: function, byte count, and exactly that many bytes."""
-    wanted = (request.count + 7) // 8 if isinstance(request, ReadBits) else 2 * request.count
-    if len(pdu) != 2 + wanted or pdu[1] != wanted:
-        claimed = pdu[1] if len(pdu) > 1 else 0
-        raise LinkDesyncError(
+        wanted, claimed = _data_bytes(request), pdu[1] if len(pdu) > 1 else 0
+        return LinkDesyncError(
             f"the answer for {request.count} addresses from {request.address} should bring {wanted} "
             f"bytes, claims {claimed} and has {max(0, len(pdu) - 2)}"
         )
-    return pdu[2:]
+    return LinkDesyncError(
+        f"the answer to function {function} at address {request.address} speaks of another write"
+    )
+
+
+def _data_bytes(request: ReadBits | ReadRegisters) -> int:
+    """Return how many bytes of data the answer to a read brings."""
+    return (request.count + 7) // 8 if isinstance(request, ReadBits) else 2 * request.count
 
 
 def _exception(function: int, code: int) -> ModbusExceptionError:

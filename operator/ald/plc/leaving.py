@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from ald.plc.pending import Lane, Pending
 
@@ -33,17 +33,23 @@ class Leaving:
 
     def append(self, pending: Pending, frame: bytes) -> None:
         """Put a frame behind all others."""
-        pending.begin = self._taken + len(self._bytes)
+        pending.begin = begin = self._taken + len(self._bytes)
+        pending.end = begin + len(frame)
         self._bytes += frame
-        pending.end = self._taken + len(self._bytes)
         self._waiting.append(pending)
 
-    def took(self, count: int) -> Iterator[Pending]:
-        """Note that the kernel took the next `count` bytes; yield the requests that have left whole with them."""
-        del self._bytes[:count]
+    def took(self, count: int) -> Sequence[Pending]:
+        """Note that the kernel took the next `count` bytes; return the requests that have left whole with them."""
         self._taken += count
-        while self._waiting and self._waiting[0].end <= self._taken:
-            yield self._waiting.popleft()
+        if count == len(self._bytes):
+            self._bytes.clear()
+            left, self._waiting = self._waiting, deque()
+            return left
+        del self._bytes[:count]
+        left = deque()
+        while self._waiting[0].end <= self._taken:
+            left.append(self._waiting.popleft())
+        return left
 
     def has_begun(self, pending: Pending) -> bool:
         """Tell whether the kernel took any byte of it."""

@@ -35,7 +35,7 @@ from ald.plc.counters import Completion, Counts, LinkCounters, Sent, State
 from ald.plc.leaving import Leaving
 from ald.plc.pending import Lane, Pending
 from ald.plc.request import Request, is_write
-from ald.plc.times import IoTimes, TimesByKind, TimesSummary
+from ald.plc.times import NEAR_NS, IoTimes, TimesByKind, TimesSummary
 from ald.plc.unsettled import UNCERTAIN
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Link:
         self.settings = settings
         self.message = f"not connected yet to {settings.host} port {settings.port}"
         self._unit_random = unit_random
+        self._window = settings.requests_in_flight
         self._state = State.DOWN
         self._retry_at_ns = 0
         self._connect_deadline_ns = 0
@@ -161,6 +162,12 @@ class Link:
             case State.CLOSED:
                 return None
 
+    @property
+    def near_until_ns(self) -> int:
+        """Until when the first answer in flight is about to come, from a PLC that answers that fast; 0: sleep as long as you like."""
+        oldest = next(iter(self._in_flight.values()), None)
+        return oldest.started_ns + NEAR_NS if oldest and self._times.usual_ns <= NEAR_NS else 0
+
     def completions(self) -> list[Completion]:
         """Hand over what completed since the last call."""
         done, self._completions = self._completions, []
@@ -208,20 +215,23 @@ class Link:
         """Fill the window and return the bytes to hand to the kernel."""
         while self._state is State.UP and (pending := self._choose(now_ns)) is not None:
             self._lanes[pending.lane].popleft()
-            self._transaction = (self._transaction + 1) & 0xFFFF
+            self._transaction = transaction = (self._transaction + 1) & 0xFFFF
             pending.started_ns = now_ns
-            frame = codec.encode(pending.request, self._transaction, self.settings.unit)
-            self._in_flight[self._transaction] = pending
+            frame = codec.encode(pending.request, transaction, self.settings.unit)
+            self._in_flight[transaction] = pending
             self._leaving.append(pending, frame)
             self._pause(now_ns)
         return self._leaving.next_bytes()
 
     def handed_over(self, count: int, at_ns: int) -> None:
         """The kernel took the first `count` bytes of `outgoing`; `at_ns` was read right before."""
-        for pending in self._leaving.took(count):
+        left = self._leaving.took(count)
+        if not left:
+            return
+        self._pause(at_ns)
+        self._counts.requests += len(left)
+        for pending in left:
             pending.sent_ns = at_ns
-            self._counts.requests += 1
-            self._pause(at_ns)
             self._sent.append(Sent(token=pending.token, sent_ns=at_ns))
             if pending.is_valve_edge:
                 wait_ns = at_ns - pending.submitted_ns
@@ -278,9 +288,7 @@ class Link:
 
     def _choose(self, now_ns: int) -> Pending | None:
         """Return the request to send next, or None: nothing waits or may, the window is full, or an edge is near."""
-        if len(self._in_flight) >= self.settings.requests_in_flight:
-            return None
-        if now_ns < self._quiet_until_ns:
+        if len(self._in_flight) >= self._window or now_ns < self._quiet_until_ns:
             return None
         for waiting in self._lanes:
             if waiting:
@@ -315,9 +323,8 @@ class Link:
 
     def _oldest_deadline_ns(self) -> int | None:
         """Return when the first request in flight times out; requests start in order."""
-        for pending in self._in_flight.values():
-            return pending.started_ns + self.settings.timeout_ns
-        return None
+        oldest = next(iter(self._in_flight.values()), None)
+        return oldest.started_ns + self.settings.timeout_ns if oldest else None
 
     def _answered(self, frame: codec.Frame, now_ns: int) -> None:
         """Complete the request that `frame` answers.

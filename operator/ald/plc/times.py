@@ -11,6 +11,8 @@ import msgspec
 WINDOW = 1000
 """Round trips that a quantile is taken over."""
 
+LONGEST = 0.999
+"""Share of the round trips that the longest to be expected covers."""
 
 KINDS_MAX = 1024
 """Blocks and kinds of writes whose round trips are kept apart; the oldest go first."""
@@ -25,6 +27,15 @@ HISTOGRAMS_MAX = 64
 """Blocks and kinds of writes with a histogram of their own; what comes later shares one, so that metrics stay few."""
 
 OTHERS = "other"
+
+NEAR_NS = 200_000
+"""An answer that usually comes within this is worth staying awake for: to fall asleep and wake up would take as long."""
+
+USUAL_OVER = 8
+"""Round trips, about, that the usual one is the mean of (exponentially weighted)."""
+
+UNKNOWN_NS = 1e9
+"""What is taken for usual before the first."""
 
 
 class IoTimes(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,33 +70,45 @@ class _Histogram:
 
 
 class Times:
-    """The last `WINDOW` round trips, kept both in order of time and sorted."""
+    """The last `WINDOW` round trips, in order of time."""
 
     def __init__(self) -> None:
-        self._recent: deque[int] = deque()
-        self._sorted: list[int] = []
+        self._recent: deque[int] = deque(maxlen=WINDOW)
+        # What `longest_ns` found last, as long as nothing came or went that could change it.
+        self._longest_ns: int | None = None
         self._count = 0
         self._worst_ns = 0
         self.histogram = _Histogram()
 
     def add(self, round_trip_ns: int) -> None:
-        """Take in one more; O(log n) and one move of at most 8 kB."""
-        if len(self._recent) == WINDOW:
-            del self._sorted[bisect.bisect_left(self._sorted, self._recent.popleft())]
-        self._recent.append(round_trip_ns)
-        bisect.insort(self._sorted, round_trip_ns)
+        """Take in one more."""
+        recent, longest_ns = self._recent, self._longest_ns
+        if longest_ns is not None and (
+            round_trip_ns > longest_ns
+            # Up to here it was the longest of all, from here on it is the second.
+            or len(recent) == WINDOW - 1
+            or (len(recent) == WINDOW and recent[0] >= longest_ns)
+        ):
+            self._longest_ns = None
+        recent.append(round_trip_ns)
         self._count += 1
         self._worst_ns = max(self._worst_ns, round_trip_ns)
 
+    @property
+    def longest_ns(self) -> int | None:
+        """What 999 of the window's thousand do not exceed; None without any. Asked for before every scan request near an edge."""
+        if self._longest_ns is None:
+            self._longest_ns = self.quantile_ns(LONGEST)
+        return self._longest_ns
+
     def quantile_ns(self, share: float) -> int | None:
         """Return the smallest time that at least `share` of the window does not exceed; None without any."""
-        if not self._sorted:
-            return None
-        return self._sorted[max(0, math.ceil(share * len(self._sorted)) - 1)]
+        return _quantile_ns(sorted(self._recent), share) if self._recent else None
 
     def summary(self, request: str) -> TimesSummary:
         """Return all figures; there must be at least one round trip."""
-        p1, p50, p99, p999 = (self.quantile_ns(q) or 0 for q in (0.01, 0.5, 0.99, 0.999))
+        ordered = sorted(self._recent)
+        p1, p50, p99, p999 = (_quantile_ns(ordered, q) for q in (0.01, 0.5, 0.99, LONGEST))
         return TimesSummary(
             request=request,
             count=self._count,
@@ -98,15 +121,21 @@ class Times:
         )
 
 
+def _quantile_ns(ordered: list[int], share: float) -> int:
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
 class TimesByKind:
-    """Round trips of each block that is read, and of each kind of write."""
+    """Round trips of each block that is read, and of each kind of write. `usual_ns`: a mean of the last few of all kinds."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, Times] = {}
         self._histograms: dict[str, _Histogram] = {}
+        self.usual_ns: float = UNKNOWN_NS
 
     def add(self, kind: str, round_trip_ns: int) -> None:
         """Take in one more of a kind."""
+        self.usual_ns += (round_trip_ns - self.usual_ns) / USUAL_OVER
         times = self._kinds.get(kind)
         if times is None:
             if len(self._kinds) >= KINDS_MAX:
@@ -123,7 +152,7 @@ class TimesByKind:
         """
         times = self._kinds.get(read)
         known = [times] if times else [t for k, t in self._kinds.items() if k.startswith("read ")]
-        return max((t.quantile_ns(0.999) or 0 for t in known), default=None)
+        return max((t.longest_ns or 0 for t in known), default=None)
 
     def io_times(self) -> tuple[IoTimes, ...]:
         """Return the histograms of all kinds, by name."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ald.engine.replay import Recorded, replay_run
 from ald.errors import CorruptRecordError
 from ald.plant.words import encode
-from ald.plc.codec import encode_pdu
+from ald.plc.codec import form_of
 from ald.plc.request import WriteCoil, WriteRegisters
 from ald.records.event import (
     Event,
@@ -40,7 +40,7 @@ USURPED_NS = 1100 * MS
 
 _TWENTY = encode(next(p for p in PLANT.parameters if p.name == "mfc.setpoint"), 20.0)
 WRITING = frozenset({"set", "ramp", "purge"})
-SAFE = (encode_pdu(WriteCoil(0, on=False)), encode_pdu(WriteRegisters(10, _TWENTY)))
+SAFE = (form_of(WriteCoil(0, on=False)).pdu, form_of(WriteRegisters(10, _TWENTY)).pdu)
 """What the safe state writes to outputs."""
 
 COILS = {valve.name: coil for coil, valve in VALVES.items()}

@@ -1,6 +1,8 @@
 import math
 import random
 
+import pytest
+
 from ald.plc.times import (
     BOUNDS_NS,
     HISTOGRAMS_MAX,
@@ -26,6 +28,19 @@ def test_quantiles_are_those_of_the_last_thousand():
     for share in (0.0, 0.01, 0.5, 0.99, 0.999, 1.0):
         expected = recent[max(0, math.ceil(share * WINDOW) - 1)]
         assert times.quantile_ns(share) == expected
+
+
+@pytest.mark.parametrize("spread", [3, 10**6])
+def test_the_longest_is_known_after_each_round_trip(spread):
+    times, values = Times(), []
+    of = random.Random(spread)
+    for n in range(3 * WINDOW):
+        values.append(of.randrange(spread))
+        times.add(values[-1])
+        if n % 3 and n not in range(WINDOW - 3, WINDOW + 3):
+            continue
+        recent = sorted(values[-WINDOW:])
+        assert times.longest_ns == recent[math.ceil(0.999 * len(recent)) - 1]
 
 
 def test_the_summary_keeps_the_worst_of_all_times():

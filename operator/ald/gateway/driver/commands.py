@@ -6,7 +6,6 @@ valve may wait.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from typing import TYPE_CHECKING
 
@@ -94,9 +93,9 @@ class Commands:
         glanced: Callable[[Glance], DriverReply] | None,
     ) -> None:
         """Answer what came in on the ready descriptors; `glanced` answers long messages, None while there is no run."""
-        if self._listener.fileno() in ready:
-            self._accept()
-        for number in ready:
+        # Whoever has just come has often spoken, too: a stop need not wait for the loop's next turn.
+        came = self._accept() if self._listener.fileno() in ready else None
+        for number in ready if came is None else (*ready, came):
             if number in self._clients:
                 self._receive(number, answer, glanced)
 
@@ -106,14 +105,19 @@ class Commands:
             self._drop(number)
         self._listener.close()
 
-    def _accept(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+    def _accept(self) -> int | None:
+        """Return the descriptor of a new client, if there is one and room for it."""
+        try:
             client, _ = self._listener.accept()
-            client.setblocking(False)  # noqa: FBT003 -- the standard library's signature
-            if len(self._clients) >= CLIENTS_MAX:
-                client.close()
-                return
-            self._clients[client.fileno()] = (client, packets.Joiner())
+        except BlockingIOError:
+            return None
+        client.setblocking(False)  # noqa: FBT003 -- the standard library's signature
+        if len(self._clients) >= CLIENTS_MAX:
+            client.close()
+            return None
+        number = client.fileno()
+        self._clients[number] = (client, packets.Joiner())
+        return number
 
     def _receive(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import select
 from collections.abc import Callable
 
 import msgspec
@@ -34,7 +33,7 @@ from ald.engine.state import State
 from ald.engine.step import step
 from ald.engine.taken import Book, noted
 from ald.errors import InvalidInputError, RefusedError
-from ald.gateway.driver import alive, requests
+from ald.gateway.driver import alive, ready, requests
 from ald.gateway.driver.commands import Commands, Glance
 from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.files import write_plant
@@ -135,15 +134,15 @@ class Executor:
     def _turn(self) -> None:
         """One round: wait for whatever comes first, then serve it."""
         clock = self._parts.clock
-        ready = self._wait()
+        came, takes = self._wait()
         now_ns = clock.monotonic_ns()
-        if self._parts.signals_fd in ready[0]:
+        if self._parts.signals_fd in came:
             os.read(self._parts.signals_fd, SIGNALS_MAX)
         if self._station is not None:
             number = self._station.fileno()
-            if number in ready[0]:
+            if number in came:
                 self._station.receive(now_ns)
-            if number in ready[1]:
+            if number in takes:
                 self._station.transmit(now_ns)
         self._news()
         self._tick()
@@ -151,9 +150,9 @@ class Executor:
             edge_ns = wake.edge_ns(self._state)
             self._station.work(clock.monotonic_ns(), edge_ns)
             self._news()
-        if ready[0]:
+        if came:
             self._parts.commands.serve(
-                ready[0], self._answer, self._glanced if self._state.run is not None else None
+                came, self._answer, self._glanced if self._state.run is not None else None
             )
         self._do_chores()
 
@@ -181,10 +180,11 @@ class Executor:
             reading.append(number)
             if self._station.wants_write():
                 writing.append(number)
-        sleep_ns = until_ns - now_ns - (SPIN_NS if is_edge else 0)
-        came, takes, _ = select.select(reading, writing, [], max(0, sleep_ns) / 1e9)
-        if sleep_ns > 0 and not came and not takes:
-            parts.jitter.woke(clock.monotonic_ns() - now_ns - sleep_ns)
+        wake_ns = until_ns - (SPIN_NS if is_edge else 0)
+        poll_until_ns = 0 if self._station is None else self._station.poll_until_ns
+        came, takes = ready.wait(reading, writing, wake_ns, poll_until_ns, clock)
+        if wake_ns > now_ns and not came and not takes:
+            parts.jitter.woke(clock.monotonic_ns() - wake_ns)
         if is_edge and not came and not takes and ready_ns is not None:
             self._until(ready_ns)
         return came, takes

@@ -95,6 +95,11 @@ class Station:
             times.append(self._heartbeat.wake_ns(edge_ns))
         return min(times)
 
+    @property
+    def poll_until_ns(self) -> int:
+        """Until when the loop should look for an answer without going to sleep; 0: it may sleep."""
+        return self._link.near_until_ns
+
     def receive(self, now_ns: int) -> None:
         """Bytes have come in."""
         self._connection.on_readable(now_ns)

@@ -113,6 +113,7 @@ async def serve(settings: Settings) -> None:
             await runner.cleanup()
         for task in tasks:
             task.cancel()
+    driver.close()
     await journal.close()
     log.info("front_ended")
 

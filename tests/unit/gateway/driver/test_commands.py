@@ -73,6 +73,14 @@ def test_a_request_is_answered_with_its_own_id(server):
         assert server.ask(client, GetStatus()).id == 7
 
 
+def test_whoever_speaks_as_soon_as_it_has_come_is_answered_in_the_same_turn(server):
+    with server.client() as client:
+        client.send(b"\x01" + msgspec.msgpack.encode(DriverRequest(id=7, request=GetStatus())))
+        server.turn()
+        assert client.recv(packets.PACKET_BYTES_MAX)
+    assert len(server.asked) == 1
+
+
 def test_a_long_request_arrives_whole(server):
     with server.client() as client:
         server.turn()

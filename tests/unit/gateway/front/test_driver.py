@@ -18,7 +18,9 @@ def peer(tmp_path):
 
 @pytest.fixture
 def driver(tmp_path):
-    return Driver(tmp_path / "driver.sock")
+    made = Driver(tmp_path / "driver.sock")
+    yield made
+    made.close()
 
 
 async def test_the_driver_is_asked_and_answers(peer, driver):
@@ -37,6 +39,45 @@ async def test_answers_find_their_questions_when_many_are_asked_at_once(peer, dr
     async with asyncio.TaskGroup() as group:
         asked = [group.create_task(driver.ask(GetStatus())) for _ in range(6)]
     assert sorted(task.result().id for task in asked) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_one_connection_serves_one_request_after_the_other(peer, driver):
+    for _ in range(5):
+        await driver.ask(GetStatus())
+    assert peer.connections == 1
+
+
+async def test_after_many_requests_at_once_only_some_connections_are_kept(peer, driver):
+    async with asyncio.TaskGroup() as group:
+        for _ in range(6):
+            group.create_task(driver.ask(GetStatus()))
+    for _ in range(3):
+        await driver.ask(GetStatus())
+    assert peer.connections == 6
+    assert len(driver._idle) == driver_module.IDLE_MAX
+
+
+async def test_the_successor_of_a_driver_that_is_gone_is_asked_once(peer, driver, tmp_path):
+    await driver.ask(GetStatus())
+    peer.close()
+    after = FakeDriver(tmp_path / "driver.sock")
+    order = AbortRun(uid="u", order=AbortOrder(reason="enough", by="me"))
+    await driver.ask(order)
+    assert peer.asked == [GetStatus()]
+    assert after.asked == [order]
+    after.close()
+
+
+async def test_a_connection_without_an_answer_is_not_used_again(peer, driver, monkeypatch):
+    await driver.ask(GetStatus())
+    peer.silent = True
+    with monkeypatch.context() as impatient:
+        impatient.setattr(driver_module, "ANSWER_TIMEOUT_S", 0.05)
+        with pytest.raises(PeerError, match="did not answer"):
+            await driver.ask(GetStatus())
+    peer.silent = False
+    assert (await driver.ask(GetStatus())).id == 3
+    assert peer.connections == 2
 
 
 async def test_a_driver_that_is_away_is_told_at_once(driver):
