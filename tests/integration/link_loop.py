@@ -35,8 +35,7 @@ class Loop:
     def turn(self, wait_s_max=0.05):
         now = time.monotonic_ns()
         self.connection.flush(now)
-        self.link.sent()
-        self.done |= {c.token: c for c in self.link.completions()}
+        self._collect()
         wake = self.link.next_wake_ns(now)
         wait_ms = wait_s_max * 1e3 if wake is None else min(wait_s_max * 1e3, (wake - now) / 1e6)
         poll = select.poll()
@@ -48,6 +47,11 @@ class Loop:
                 self.connection.on_writable(now)
             if events & (select.POLLIN | select.POLLHUP):
                 self.connection.on_readable(now)
+        self._collect()
+
+    def _collect(self):
+        self.link.sent()
+        self.done |= {c.token: c for c in self.link.completions()}
 
     def until(self, fact, within_s=10.0):
         deadline = time.monotonic() + within_s

@@ -7,6 +7,7 @@ from ald.gateway.front import driver as driver_module
 from ald.gateway.front.driver import Driver
 from ald.wire import AbortOrder, AbortRun, GetStatus
 from fixtures.driver import IDLE, FakeDriver
+from fixtures.wait import eventually
 
 
 @pytest.fixture
@@ -48,9 +49,12 @@ async def test_one_connection_serves_one_request_after_the_other(peer, driver):
 
 
 async def test_after_many_requests_at_once_only_some_connections_are_kept(peer, driver):
+    peer.may_answer.clear()
     async with asyncio.TaskGroup() as group:
         for _ in range(6):
             group.create_task(driver.ask(GetStatus()))
+        await asyncio.to_thread(eventually, lambda: len(peer.asked) == 6, within_s=10)
+        peer.may_answer.set()
     for _ in range(3):
         await driver.ask(GetStatus())
     assert peer.connections == 6
