@@ -11,7 +11,7 @@ from ald.kit.log import configure, get_logger
 
 
 def main() -> int:
-    """Run the operator; 0 after a signal, 2 when it cannot start as it is set."""
+    """Run the operator; 0 after a signal, 2 when it cannot start as it is set, 1 after a fault of ours."""
     try:
         settings = load(Settings)
         configure(settings.log_level, process="operator")
@@ -20,6 +20,9 @@ def main() -> int:
         configure()
         get_logger().error("cannot_run", error=str(error))
         return 2
+    except Exception:  # noqa: BLE001 -- the outermost frame of the process
+        get_logger().exception("operator_crashed")
+        return 1
     return 0
 
 

@@ -44,7 +44,11 @@ def main() -> int:
         log.error("settings_refused", message=str(error))  # noqa: TRY400 -- a wrong setting is no bug: no trace
         return 2
     log.info("logger_starts", **config.effective(settings, SECRETS))
-    asyncio.run(_run(settings, endpoints))
+    try:
+        asyncio.run(_run(settings, endpoints))
+    except Exception:
+        log.exception("logger_crashed")
+        return 1
     return 0
 
 

@@ -5,6 +5,7 @@ A dead executor is replaced by a fork of this process, which has everything load
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -65,7 +66,11 @@ def main() -> int:
         process="driver", machine=f"{settings.namespace}/{settings.machine}"
     )
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
-    return Supervisor(settings, SystemClock(), log).run()
+    try:
+        return Supervisor(settings, SystemClock(), log).run()
+    except Exception:  # noqa: BLE001 -- the outermost frame of the process
+        log.error("driver_crashed", traceback=traceback.format_exc())  # noqa: TRY400 -- has the traceback as a fact
+        return 1
 
 
 class Supervisor:
@@ -81,12 +86,19 @@ class Supervisor:
         holder = self._hold()
         if holder is None:
             return 0
+        try:
+            return self._keep_running()
+        finally:
+            holder.release()
+
+    def _keep_running(self) -> int:
+        """Replace executors until one ends in good order, or the driver is to stop."""
         row = 0
         while True:
             began_ns = self._clock.monotonic_ns()
             child = self._fork()
             self._log.info("executor_started", pid=child)
-            status, is_stopping = self._watch(child)
+            status, is_stopping = self._watched(child)
             if is_stopping or status == 0:
                 self._log.info("driver_stopped", status=status)
                 return 0 if status == 0 else 1
@@ -124,6 +136,19 @@ class Supervisor:
         finally:
             # Never back into the supervisor's frames, whatever went wrong.
             os._exit(status)
+
+    def _watched(self, child: int) -> tuple[int, bool]:
+        """As `_watch`; where that fails the driver is to stop, and the executor first: it would be killed, with a valve open."""
+        try:
+            return self._watch(child)
+        except Exception:  # noqa: BLE001 -- whatever it was, there is an executor to end
+            self._log.error("driver_crashed", traceback=traceback.format_exc())
+        until_ns = self._clock.monotonic_ns() + int(STOP_S * 1e9)
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(child, signal.SIGTERM)
+            while not os.waitpid(child, os.WNOHANG)[0] and self._clock.monotonic_ns() < until_ns:
+                signal.sigtimedwait({signal.SIGCHLD}, 0.1)
+        return 1, True
 
     def _watch(self, child: int) -> tuple[int, bool]:
         """Return the exit status of the child, negative for a signal, and whether the driver is to stop.

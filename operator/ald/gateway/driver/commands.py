@@ -72,6 +72,7 @@ class Commands:
     """The listening socket and its clients, for a select loop."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         path.unlink(missing_ok=True)
         self._listener = socket.socket(
             socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
@@ -100,10 +101,11 @@ class Commands:
                 self._receive(number, answer, glanced)
 
     def close(self) -> None:
-        """End all connections."""
+        """End all connections, and leave no socket to which nobody listens."""
         for number in list(self._clients):
             self._drop(number)
         self._listener.close()
+        self._path.unlink(missing_ok=True)
 
     def _accept(self) -> int | None:
         """Return the descriptor of a new client, if there is one and room for it."""

@@ -57,6 +57,9 @@ def main() -> int:
     except AldError as error:
         print(f"ald-gateway front: {error}", file=sys.stderr)  # noqa: T201 -- the message is for the person who started this
         return 2
+    except Exception:  # noqa: BLE001 -- the outermost frame of the process
+        get_logger().exception("front_crashed")
+        return 1
     return 0
 
 
@@ -89,32 +92,34 @@ async def serve(settings: Settings) -> None:
         service.application(metrics), access_log=None, shutdown_timeout=HANDLERS_S
     )
     plain = web.AppRunner(probes(board, metrics), access_log=None, shutdown_timeout=HANDLERS_S)
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(watch(driver, board, settings.holder), name="watch"),
-            group.create_task(
-                tls.keep_fresh(
-                    credentials, lambda why: log.error("certificates_not_renewed", why=why)
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(watch(driver, board, settings.holder), name="watch"),
+                group.create_task(
+                    tls.keep_fresh(
+                        credentials, lambda why: log.error("certificates_not_renewed", why=why)
+                    ),
+                    name="certificates",
                 ),
-                name="certificates",
-            ),
-        ]
-        group.create_task(journal.run(ending), name="journal")
-        await _listen(commands, plain, settings, credentials)
-        # What is there by now stays: looking through it for garbage would keep a stop waiting.
-        gc.collect()
-        gc.freeze()
-        log.info("front_ready", https_port=_port(commands), plain_port=_port(plain))
-        await ending.wait()
-        log.info("front_ending", session=journal.session)
-        await journal.drain(FAREWELL_S)
-        board.close()
-        for runner in (commands, plain):
-            await runner.cleanup()
-        for task in tasks:
-            task.cancel()
-    driver.close()
-    await journal.close()
+            ]
+            group.create_task(journal.run(ending), name="journal")
+            await _listen(commands, plain, settings, credentials)
+            # What is there by now stays: looking through it for garbage would keep a stop waiting.
+            gc.collect()
+            gc.freeze()
+            log.info("front_ready", https_port=_port(commands), plain_port=_port(plain))
+            await ending.wait()
+            log.info("front_ending", session=journal.session)
+            await journal.drain(FAREWELL_S)
+            board.close()
+            for runner in (commands, plain):
+                await runner.cleanup()
+            for task in tasks:
+                task.cancel()
+    finally:
+        driver.close()
+        await journal.close()
     log.info("front_ended")
 
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from ald.gateway.driver import alive, app
 from ald.gateway.driver.files import write_plant
 from ald.gateway.driver.settings import Settings
+from ald.gateway.holder import Holder, holder_name
 from ald.gateway.ring import CAPACITY_MIN
 from ald.kit.clock import SystemClock
 from ald.kit.lines import Level, Lines
@@ -59,6 +60,35 @@ def test_an_executor_that_turns_is_left_alone(supervisor):
         os._exit(7)
     with mock.patch.object(alive, "STUCK_NS", 600_000_000):
         assert supervisor._watch(child) == (7, False)
+
+
+def test_a_supervisor_that_fails_ends_its_executor_before_it_ends_itself(supervisor):
+    child = os.fork()
+    if not child:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        signal.sigwait({signal.SIGTERM})
+        os._exit(0)
+    with mock.patch.object(supervisor, "_watch", side_effect=ValueError("of nobody's making")):
+        assert supervisor._watched(child) == (1, True)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(child, os.WNOHANG)
+
+
+def test_an_executor_that_is_gone_already_keeps_no_failed_supervisor(supervisor):
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    with mock.patch.object(supervisor, "_watch", side_effect=ValueError("of nobody's making")):
+        assert supervisor._watched(child) == (1, True)
+
+
+def test_a_driver_that_has_ended_is_named_as_holder_no_more(supervisor):
+    failing = mock.patch.object(supervisor, "_fork", side_effect=BlockingIOError("none is left"))
+    with failing, pytest.raises(BlockingIOError):
+        supervisor.run()
+    assert holder_name(supervisor._settings.holder) == ""
+    Holder(supervisor._settings.holder, "the next").release()
 
 
 def test_a_volume_without_room_for_the_whole_ring_gets_a_small_one(tmp_path):

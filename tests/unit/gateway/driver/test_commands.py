@@ -205,3 +205,10 @@ def test_a_fault_of_our_own_is_not_taken_for_the_clients(tmp_path):
 
 def no_space(_):
     raise OSError(28, "No space left on device")
+
+
+def test_whoever_has_ended_leaves_no_socket_to_which_nobody_listens(tmp_path):
+    commands = Commands(tmp_path / "driver.sock")
+    assert (tmp_path / "driver.sock").is_socket()
+    commands.close()
+    assert list(tmp_path.iterdir()) == []
