@@ -279,7 +279,9 @@ class RecipeRunStatus(Model):
     progress: str = Field("", max_length=10, description="The same for people: 29 %.")
     started_at: Timestamp | None = Field(None, description="When the first step began.")
     ended_at: Timestamp | None = Field(None, description="When the run ended.")
-    estimated_end: Timestamp | None = Field(None, description="When the run should end.")
+    estimated_end: Timestamp | None = Field(
+        None, description="When the run should end; nobody knows while it is held."
+    )
     program_digest: str = Field("", max_length=64, description="Digest of the compiled program.")
     resumed: Integer = Field(
         0, ge=0, description="How often it was taken up after a restart of the gateway."

@@ -78,7 +78,7 @@ def _mirror(facts: RunFacts, progress: RunProgress, now: str) -> RunDecision:
     if is_to_be_resumed(facts.run, progress):
         return resume(facts, progress, details, now)
     done = progress.outcome is RunOutcome.COMPLETED
-    message = progress.message or ("Completed." if done else progress.outcome.value)
+    message = progress.message or (_completed(progress) if done else progress.outcome.value)
     if not done:
         message += rest(progress)
     return end(facts, now, progress.outcome.value, message, details, timing_met(progress))
@@ -163,6 +163,18 @@ def _changed(facts: RunFacts, now: str) -> RunDecision | None:
         return None
     message = "spec.inputs: a run's inputs cannot be changed. Nothing has moved; apply a new run."
     return end(facts, now, "InvalidInput", message)
+
+
+def _completed(progress: RunProgress) -> str:
+    """Return how a run has gone that reached its end: the film may lack what restarts of the gateway have cut off."""
+    restarts = progress.attempt - 1
+    if not restarts:
+        return "Completed."
+    often = "once" if restarts == 1 else f"{restarts} times"
+    return (
+        f"Completed; the gateway restarted {often} meanwhile. What was cut short then was not done again, so that a cycle may lack "
+        "a pulse: the events of the run say where, ald run report how many attempts there were."
+    )
 
 
 def _paused(facts: RunFacts, now: str) -> RunDecision | None:

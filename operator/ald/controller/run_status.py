@@ -52,10 +52,12 @@ def progress_details(facts: RunFacts, progress: RunProgress) -> Document:
             details["held"]["obstacle"] = progress.hold_obstacle
     if progress.prompt_id:
         details["prompt"] = {"id": progress.prompt_id, "message": progress.prompt_message}
+    # Nobody knows how long a run will be held.
+    is_open_ended = progress.outcome is not None or progress.hold_reason
     times = (
         ("startedAt", progress.started_wall_ns),
         ("endedAt", progress.ended_wall_ns),
-        ("estimatedEnd", 0 if progress.outcome else progress.estimated_end_wall_ns),
+        ("estimatedEnd", 0 if is_open_ended else progress.estimated_end_wall_ns),
     )
     return details | {name: rfc3339(at) for name, at in times if at}
 

@@ -231,7 +231,8 @@ def _failed(turn: Turn, error: str) -> Verdict | None:
     if run.phase is not None:
         leaf.ended(turn, error)
     turn.change_run(
-        failure=message,
+        # What was given up because somebody stops the run is no failure.
+        failure="" if run.stopped else message,
         doubt="",
         index=run.program.cleanup,
         counters=(),
@@ -269,6 +270,7 @@ def _pull(turn: Turn) -> Verdict | None:
     run = turn.run
     assert run.leaf is not None, "a pulse is ready"
     if demand.is_stopping(run) and obstacle.before(turn.state, run.leaf, turn.at_ns) is not None:
+        turn.change_run(stopped=True)
         return leaf.give_up(turn, demand.message(run))
     return None if _is_held(turn, run.leaf) else leaf.pull(turn)
 

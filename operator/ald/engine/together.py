@@ -117,6 +117,7 @@ def _begin_due(turn: Turn) -> Verdict | None:
     if not waiting or run.broken or _is_held_otherwise(run):
         return None
     if is_stopping and _in_the_way(turn, waiting):
+        turn.change_run(stopped=True)
         return give_up(turn, demand.message(run))
     if _is_held(turn, waiting):
         return None

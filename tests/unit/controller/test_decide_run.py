@@ -190,6 +190,23 @@ def test_progress_is_mirrored():
     assert "endedAt" not in status
 
 
+@pytest.mark.parametrize(("attempt", "often"), [(1, ""), (2, "once"), (4, "3 times")])
+def test_a_run_that_was_taken_up_again_does_not_say_that_all_is_well(attempt, often):
+    ended = s.idle(run=s.progress_of(outcome=RunOutcome.COMPLETED, attempt=attempt))
+    decision = decide(situation=s.situation(ended))
+    assert isinstance(decision, End)
+    said = message(decision)
+    assert said.startswith("Completed")
+    assert (f"restarted {often} meanwhile" in said) == (attempt > 1)
+    assert ("may lack a pulse" in said) == (attempt > 1)
+
+
+def test_nobody_knows_when_a_held_run_ends():
+    decision = decide(situation=active(hold_reason="FlowLow", estimated_end_wall_ns=10**18))
+    assert isinstance(decision, Report)
+    assert "estimatedEnd" not in decision.status
+
+
 def test_a_held_run_says_what_holds_it():
     decision = decide(situation=active(held="the flow of N2 is below 90 %"))
     assert reason(decision) == "Held"
