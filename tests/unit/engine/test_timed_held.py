@@ -121,9 +121,7 @@ def test_a_branch_that_is_held_before_its_trigger_ends_with_the_others(is_stoppe
 
 
 def test_a_stop_ends_branches_one_of_which_is_held_before_its_trigger():
-    seen = held_before_the_trigger(
-        together([valve("tma", 5)], [wait(60_000)]), cleanup=[flow(5.0)]
-    )
+    seen = held_before_the_trigger(together([valve("tma", 5)], [wait(60_000)]), cleanup=[flow(5.0)])
     make_room(ask(seen, RunAction.STOP).run_for(1 * S))
     assert seen.run_until_ended().outcome is RunOutcome.STOPPED
     assert not valve_edges(seen)
