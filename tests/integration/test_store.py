@@ -4,12 +4,15 @@ import asyncio
 import datetime
 import uuid
 
+import msgspec
 import pytest
 
 from ald.errors import RefusedError, StoreError
+from ald.plant.model import digest
 from ald.records.event import (
     LinkChanged,
 )
+from ald.store.batch import Plants
 from ald.store.database import Database, DatabaseSettings
 from ald.store.model import Undecodable
 from fixtures.history import FEED, query, store_all, value
@@ -244,3 +247,22 @@ async def test_a_gap_in_the_feed_is_on_record(history, database):
         "SELECT first_position, last_position, gap, scans, events FROM feed_segments ORDER BY 1",
     ) == [(1, 2, 0, 1, 1), (13, 15, 10, 3, 0)]
     assert "no longer had" in value(database, "SELECT reason FROM feed_segments WHERE gap > 0")
+
+
+async def test_of_plants_that_come_and_go_only_the_one_in_use_is_remembered(history):
+    feed = Feed(FEED)
+    known: Plants = {}
+    cursor = await history.open_feed(MACHINE, FEED)
+    plants = [msgspec.structs.replace(PLANT, generation=n) for n in range(1, 4)]
+    for plant in plants:
+        feed.load(plant)
+        feed.scan(plant_digest=digest(plant))
+        await history.write(cursor, feed.batch(), known)
+        assert list(known) == [digest(plant)]
+    feed.event(LinkChanged(at_ns=0, wall_ns=WALL, connected=True, message=""))
+    await history.write(cursor, feed.batch(), known)
+    assert list(known) == [digest(plants[-1])], "nothing else has come into use"
+    # What is no longer remembered is looked up.
+    feed.scan(plant_digest=digest(plants[0]))
+    stored = await history.write(cursor, feed.batch(), known)
+    assert (stored.scans, stored.rejected) == (1, 0)

@@ -18,6 +18,16 @@ _NONE: Mapping[str, float] = {}
 _NO_QUALITY: Mapping[str, int] = {}
 
 
+class _Given:
+    """What one evaluation is about."""
+
+    __slots__ = ("ages", "qualities", "setpoints", "values")
+
+    def __init__(self) -> None:
+        self.values = self.setpoints = self.ages = _NONE
+        self.qualities = _NO_QUALITY
+
+
 class Condition:
     """One condition, compiled once; an evaluation takes a few microseconds.
 
@@ -35,15 +45,16 @@ class Condition:
         names = _references(text, path)
         self.reads = names.reads
         self.setpoints = names.setpoints
-        self._values = self._setpoints = self._ages = _NONE
-        self._qualities = _NO_QUALITY
+        # The functions know this and not the condition: the library's context hides from the garbage collection what it holds,
+        # and a condition that it leads back to would stay for good.
+        self._given = given = _Given()
         # One context for all evaluations: making one costs more than a hundred of them.
         self._context = cel.Context(
             functions={
-                "value": lambda name: float(self._values[name]),
-                "setpoint": lambda name: float(self._setpoints[name]),
-                "quality": lambda name: QUALITIES[self._qualities[name]],
-                "age": lambda name: float(self._ages[name]),
+                "value": lambda name: float(given.values[name]),
+                "setpoint": lambda name: float(given.setpoints[name]),
+                "quality": lambda name: QUALITIES[given.qualities[name]],
+                "age": lambda name: float(given.ages[name]),
             }
         )
         try:
@@ -72,8 +83,9 @@ class Condition:
         for name in self.setpoints:
             if name not in setpoints:
                 return False
-        self._values, self._setpoints = values, setpoints
-        self._qualities, self._ages = qualities, ages
+        given = self._given
+        given.values, given.setpoints = values, setpoints
+        given.qualities, given.ages = qualities, ages
         try:
             return self._program.execute(self._context) is True
         except (RuntimeError, TypeError, ValueError):

@@ -30,7 +30,8 @@ KIND_SAMPLE = "sample"
 async def write(connection: AsyncConnection, cursor: Cursor, batch: Batch, known: Plants) -> Stored:
     """Store a batch, or nothing when the feed does not stand at `batch.after`.
 
-    `known` is what the caller remembers of the machine's plants; it is brought up to date only after the commit.
+    `known` is what the caller remembers of the machine's plants; it is brought up to date only after the commit, and then
+    holds the plant in use: those before it do not come back, and many may have come and gone.
 
     Raises:
         psycopg.Error: nothing was stored.
@@ -43,7 +44,7 @@ async def write(connection: AsyncConnection, cursor: Cursor, batch: Batch, known
             return Stored(position=await _position(connection, batch.feed), applied=False)
         stored = await writer.store()
     known.clear()
-    known.update(writer.plants)
+    known.update(writer.in_use)
     return stored
 
 
@@ -75,7 +76,13 @@ class _Writer:
         self._rejects: list[Reject] = []
         self._scans: list[samples.ScanRow] = []
         self._events: list[tuple[Item, tuple[Statement, ...]]] = []
+        self._in_use = ""
         self.plants = known
+
+    @property
+    def in_use(self) -> Plants:
+        """The plant that the batch came to last; of a batch without any, those that were known before it."""
+        return {k: ids for k, ids in self.plants.items() if self._in_use in ("", k)}
 
     async def store(self) -> Stored:
         await self._ensure_runs()
@@ -130,6 +137,7 @@ class _Writer:
             )
             return
         self.plants[scan.plant_digest] = ids
+        self._in_use = scan.plant_digest
         self._scans.append(
             samples.ScanRow(
                 position=item.position,
@@ -163,6 +171,8 @@ class _Writer:
         for _, why in rejected:
             self.plants.pop(event.plant_digest, None)
             self._reject(item, why)
+        if not rejected:
+            self._in_use = event.plant_digest
         return not rejected
 
     async def _store_events(self) -> None:

@@ -1,4 +1,5 @@
 import time
+import weakref
 
 import pytest
 
@@ -112,3 +113,11 @@ def test_a_condition_is_compiled_once_and_not_for_each_evaluation():
     ]
     evaluations, compilations = zip(*pairs, strict=True)
     assert min(evaluations) < min(compilations) / 4
+
+
+def test_nothing_is_left_of_a_condition_that_nobody_holds():
+    condition = Condition("value('a.b') > 198.0")
+    assert condition.evaluate(VALUES, SETPOINTS, QUALITY, AGES)
+    left = weakref.ref(condition)
+    del condition
+    assert left() is None, "at once: no garbage collection sees into the library"
