@@ -6,9 +6,11 @@ with records that nobody has read. What follows takes up where they were.
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,18 +23,20 @@ from ald.gateway.holder import Holder, holder_name
 from ald.gateway.ring import EVENT, RingReader
 from ald.records.event import RunEnded, RunOutcome, SessionEnded
 from ald.wire import GatewayStatus
+from fixtures.driver_process import Driver
 from fixtures.front import Front
 from fixtures.processes import END_S_MAX, RECIPE, Part, Processes
 from fixtures.records import pulse_done, session_started
 from fixtures.run_order import order_of
+from fixtures.simulator import Simulator
 from fixtures.wait import eventually
 from fixtures.whole_record import check_whole
-from integration.driver_runs import LONG, idle_bench, looped
+from integration.driver_runs import LONG, idle, idle_bench, looped
+from integration.endings import FAULTY, SIGNALS, check_told, family, tell
 from integration.orders import driver_is, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-FAULTY = Path(__file__).parents[1] / "fixtures" / "faulty.py"
 SHORT_FAREWELL = """
 from ald.gateway.front import app
 app.FAREWELL_S = 2.0
@@ -46,9 +50,9 @@ POLL_S = 20.0
 STATE_FILES = {"holder", "feed.holder", "feed.db", "plant.bin", "runs.bin", "reserved.bin"}
 RUN_FILES = {"ring", "driver.alive", "run.state"}
 
-SIGNALS = [
-    pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.requirement("RC-01")),
-    pytest.param(signal.SIGINT, id="SIGINT", marks=pytest.mark.requirement("RC-02")),
+TOLD = [
+    pytest.param(number, id=number.name, marks=pytest.mark.requirement(row))
+    for row, number in SIGNALS.items()
 ]
 
 
@@ -73,23 +77,11 @@ def under_way(system: Processes) -> str:
     return uid
 
 
-def family(leader: int) -> set[int]:
-    """Return the processes that run in the session of a part."""
-    found = set()
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            state, _, _, session = file.read_text().rpartition(")")[2].split()[:4]
-            if int(session) == leader and state != "Z":
-                found.add(int(file.parent.name))
-    return found
-
-
 def told(number: signal.Signals, *parts: Part) -> list[int]:
     """Tell parts to end, all at once, and return how each did; nothing of them runs on."""
     leaders = [part.pid for part in parts]
     for leader in leaders:
-        # A Ctrl-C reaches the whole group, a stop its first process.
-        (os.killpg if number is signal.SIGINT else os.kill)(leader, number)
+        tell(leader, number)
     codes = [part.ended() for part in parts]
     assert [family(leader) for leader in leaders] == [set()] * len(parts)
     return codes
@@ -145,7 +137,7 @@ def amid_a_batch(system: Processes) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", TOLD)
 def test_told_to_end_in_the_middle_of_a_run_each_part_ends_and_its_successor_takes_up(
     system: Processes, number: signal.Signals
 ):
@@ -179,14 +171,21 @@ def test_an_executor_told_to_end_in_mid_pulse_shuts_the_valve_and_its_supervisor
     os.kill(driver.executor_pid, signal.SIGTERM)
     eventually(lambda: family(supervisor) == set(), within_s=END_S_MAX)
     assert [line["status"] for line in driver.log if line["event"] == "driver_stopped"] == [0]
-    assert simulator.state()["open_valves"] == []
-    assert simulator.state()["connections"]["open"] == 0
+    check_driver_left(driver, simulator)
+
+
+def check_driver_left(driver: Driver, simulator: Simulator) -> None:
+    """It ended in good order: the valve was shut by it and not by the watchdog, its record has an end, and the machine is free."""
+    found = simulator.state()
+    assert found["open_valves"] == []
+    assert found["watchdog"]["trips"] == 0
+    assert found["connections"]["open"] == 0
     assert driver.of(RunEnded)[-1].outcome is RunOutcome.SHUTDOWN
     assert len(driver.of(SessionEnded)) == 1
     Holder(driver.directory / "state" / "holder", "the test").release()
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", TOLD)
 async def test_a_front_whose_driver_goes_on_answers_and_ends_when_its_patience_does(
     idle_front: Front, number: signal.Signals
 ):
@@ -234,21 +233,13 @@ def may_fail(system: Processes, part: Part, place: str) -> None:
     part.program = (FAULTY, plan(system, part), place, part.module)
 
 
-def check_told(part: Part, event: str) -> None:
-    """The fault is on the log, once, and one line says where it was."""
-    (line,) = part.said(event)
-    text = line.get("exception") or line["traceback"]
-    assert "Traceback" in text
-    assert "PlantedError" in text
-
-
 def failed(system: Processes, part: Part) -> None:
     """Have a part fail, and see that it says so and ends, with nothing left that runs."""
     leader = part.pid
     plan(system, part).touch()
     assert part.ended() == 1
     assert family(leader) == set()
-    check_told(part, f"{part.name}_crashed")
+    check_told(part.said(f"{part.name}_crashed"))
 
 
 @pytest.mark.requirement("RC-04")
@@ -271,7 +262,7 @@ def test_a_fault_in_logger_front_or_executor_is_told_and_the_successor_takes_up(
     supervisor, executor = system.driver.pid, system.executor_pid
     plan(system, system.driver).touch()
     eventually(lambda: bool(system.driver.said("executor_crashed")), within_s=10)
-    check_told(system.driver, "executor_crashed")
+    check_told(system.driver.said("executor_crashed"))
     eventually(lambda: executor not in family(supervisor), within_s=10)
     eventually(lambda: system.open_valves() == [], within_s=10)
     check_goes_on(system, uid, RunOutcome.GATEWAY_RESTARTED)
@@ -280,23 +271,38 @@ def test_a_fault_in_logger_front_or_executor_is_told_and_the_successor_takes_up(
 
 
 @pytest.mark.requirement("RC-04")
-def test_a_fault_in_the_journal_or_in_a_supervisor_leaves_nothing_held(system: Processes):
-    may_fail(system, system.front, "ald.gateway.front.feed:Feed.store")
-    may_fail(system, system.driver, "os:waitpid")
-    system.start()
-    uid = under_way(system)
-    failed(system, system.front)
-    Holder(system.state_dir / "feed.holder", "the test").release()
-    system.front.start()
-    eventually(lambda: system.front.plain("/livez")[0] == 200, within_s=20)
+def test_a_fault_in_the_journals_thread_is_told_and_costs_no_record(idle_front: Front):
+    front, faults = idle_front, idle_front.directory / "plan"
+    front.program = (FAULTY, faults, "ald.gateway.front.feed:Feed.store", "ald.gateway.front")
+    front.start()
+    front.ring.append(EVENT, session_started("session-a"))
+    eventually(lambda: front.metric("ald_feed_position") == 1.0, within_s=10)
+    leader = front.pid
+    faults.touch()
+    front.ring.append(EVENT, pulse_done())
+    assert front.ended(END_S_MAX) == 1
+    assert family(leader) == set()
+    check_told([json.loads(line) for line in front.log.splitlines() if "front_crashed" in line])
+    Holder(front.directory / "state" / "feed.holder", "the test").release()
+    front.start()
+    eventually(lambda: front.metric("ald_feed_position") == 2.0, within_s=10)
+    assert front.ring.used == 0
 
-    failed(system, system.driver)
-    assert system.open_valves() == []
-    watchdog = system.simulator.state()["watchdog"]
-    assert watchdog["trips"] == 0, "the executor has ended in good order, and shut them itself"
-    assert told(signal.SIGTERM, system.front) == [0]
-    check_flushed(system)
-    check_left(system)
-    system.driver.start()
-    system.front.start()
-    check_goes_on(system, uid, RunOutcome.SHUTDOWN)
+
+@pytest.mark.requirement("RC-04")
+def test_a_supervisor_that_fails_in_mid_pulse_ends_its_executor_in_good_order(
+    simulator, start_driver, tmp_path: Path
+):
+    faults = tmp_path / "plan"
+    program = (FAULTY, faults, "os:waitpid", "ald.gateway.driver")
+    driver, simulator, plant = idle_bench(simulator, partial(start_driver, program=program))
+    supervisor = driver.supervisor_pid
+    assert driver.run(order_of(plant, looped(10, *LONG), 42)).error is None
+    eventually(lambda: simulator.state()["open_valves"] == ["tma"], within_s=10)
+    faults.touch()
+    eventually(lambda: family(supervisor) == set(), within_s=END_S_MAX)
+    check_told([line for line in driver.log if line["event"] == "driver_crashed"])
+    check_driver_left(driver, simulator)
+    driver.stop()
+    driver.start().load(plant)
+    idle(driver)
