@@ -1,19 +1,12 @@
 """The link against servers that others wrote: every function, type and order comes back as it was written."""
 
-import asyncio
 import os
 import shutil
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
-from pymodbus.datastore import (
-    ModbusDeviceContext,
-    ModbusSequentialDataBlock,
-    ModbusServerContext,
-)
-from pymodbus.server import ModbusTcpServer
+from pymodbus.datastore import ModbusDeviceContext, ModbusSequentialDataBlock
 from pyModbusTCP.server import DataBank
 from pyModbusTCP.server import ModbusServer as ThreadedServer
 
@@ -23,6 +16,7 @@ from ald.plant.words import raw_of_words, words_of_raw
 from ald.plc import codec
 from ald.plc.request import ReadBits, ReadRegisters, WriteCoil, WriteCoils, WriteRegisters
 from fixtures.ports import free_port
+from fixtures.pymodbus_server import pymodbus_server
 from integration.link_loop import loop
 
 pytestmark = [pytest.mark.integration, pytest.mark.requirement("CMD-06")]
@@ -66,32 +60,14 @@ def libmodbus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pymodbus():
-    ready = threading.Event()
-    port = free_port()
-    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-
-    async def serve():
-        memory = ModbusDeviceContext(
-            di=ModbusSequentialDataBlock(1, [1] * ADDRESSES),
-            co=ModbusSequentialDataBlock(1, [0] * ADDRESSES),
-            ir=ModbusSequentialDataBlock(1, [0x1234] * ADDRESSES),
-            hr=ModbusSequentialDataBlock(1, [0] * ADDRESSES),
-        )
-        server = ModbusTcpServer(ModbusServerContext(memory), address=("127.0.0.1", port))
-        await server.serve_forever(background=True)
-        ended = asyncio.Event()
-        running.append((asyncio.get_running_loop(), ended))
-        ready.set()
-        await ended.wait()
-        await server.shutdown()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    assert ready.wait(START_S_MAX)
-    yield port
-    ((its_loop, ended),) = running
-    its_loop.call_soon_threadsafe(ended.set)
-    thread.join(START_S_MAX)
+    memory = ModbusDeviceContext(
+        di=ModbusSequentialDataBlock(1, [1] * ADDRESSES),
+        co=ModbusSequentialDataBlock(1, [0] * ADDRESSES),
+        ir=ModbusSequentialDataBlock(1, [0x1234] * ADDRESSES),
+        hr=ModbusSequentialDataBlock(1, [0] * ADDRESSES),
+    )
+    with pymodbus_server(memory) as port:
+        yield port
 
 
 @pytest.fixture(scope="module")

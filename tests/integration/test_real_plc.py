@@ -7,24 +7,19 @@ Only reads, unless ALD_REAL_PLC_WRITE names what may be written back as it was r
 play it: a simulator with limits, and pymodbus' server with a model of its own.
 """
 
-import asyncio
-import contextlib
 import os
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from pymodbus import ModbusDeviceIdentification
-from pymodbus.datastore import ModbusDeviceContext, ModbusSequentialDataBlock, ModbusServerContext
-from pymodbus.server import ModbusTcpServer
+from pymodbus.datastore import ModbusDeviceContext, ModbusSequentialDataBlock
 
 from ald.plant.model import Table
 from fixtures import device
 from fixtures.device import Device, Figures, Span, device_of
-from fixtures.ports import free_port
+from fixtures.pymodbus_server import pymodbus_server
 from fixtures.simulator import machine
 
 pytestmark = [pytest.mark.integration, pytest.mark.requirement("PLC-HW-01")]
@@ -39,7 +34,6 @@ LIMITS: dict[str, Any] = {
     "read_registers_max": 60,
     "write_registers_max": 20,
 }
-START_S_MAX = 30.0
 BRIEFLY_S = 0.5
 
 
@@ -123,39 +117,10 @@ def test_what_may_not_be_written_is_only_read_and_what_may_stays_as_it_was(start
     assert {w["address"] for w in simulator.writes()} == {WIDE.first}
 
 
-@contextlib.contextmanager
-def other_make(**identification: str) -> Iterator[int]:
-    """Run pymodbus' server with a model, and give its port."""
-    port, ready = free_port(), threading.Event()
-    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-
-    async def serve() -> None:
-        memory = ModbusDeviceContext(hr=ModbusSequentialDataBlock(1, [7] * 200))
-        server = ModbusTcpServer(
-            ModbusServerContext(memory),
-            identity=ModbusDeviceIdentification(info_name=identification),
-            address=("127.0.0.1", port),
-        )
-        await server.serve_forever(background=True)
-        ended = asyncio.Event()
-        running.append((asyncio.get_running_loop(), ended))
-        ready.set()
-        await ended.wait()
-        await server.shutdown()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    assert ready.wait(START_S_MAX)
-    try:
-        yield port
-    finally:
-        ((its_loop, ended),) = running
-        its_loop.call_soon_threadsafe(ended.set)
-        thread.join(START_S_MAX)
-
-
 def test_a_device_is_asked_for_its_model(simulator):
-    with other_make(VendorName="Acme", ProductCode="P7", MajorMinorRevision="2.1") as port:
+    model = {"VendorName": "Acme", "ProductCode": "P7", "MajorMinorRevision": "2.1"}
+    memory = ModbusDeviceContext(hr=ModbusSequentialDataBlock(1, [7] * 200))
+    with pymodbus_server(memory, identity=ModbusDeviceIdentification(info_name=model)) as port:
         found = device.identity(device_of(f"127.0.0.1:{port}/1", "holding:0+10"))
     assert found == {"vendor": "Acme", "product": "P7", "revision": "2.1"}
     # Ours knows no such function.
