@@ -5,7 +5,8 @@ import datetime
 import sys
 
 from benchmarks import catalogue, machine, report
-from benchmarks.rounds import ROUNDS_MAX, Benchmark, Options, run
+from benchmarks.calm import Calm
+from benchmarks.rounds import ROUNDS_MAX, STEAL_MAX, Benchmark, Options, run
 
 SMOKE_SCALE = 0.01
 
@@ -33,7 +34,9 @@ def measure(
 ) -> tuple[int, dict[str, float | None]]:
     """Measure, say and keep the outcome."""
     host = machine.here()
-    outcome = run(benchmark, options, tell=_progress)
+    # A smoke run measures nothing, so that it need not wait for a quiet host.
+    wait = Calm(STEAL_MAX).wait if options.scale >= 1 else lambda: None
+    outcome = run(benchmark, options, tell=_progress, wait=wait)
     saved = report.Saved(
         name=benchmark.name,
         at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -71,8 +71,12 @@ def run(
     *,
     ticks: Callable[[], steal.Ticks] = steal.read,
     tell: Callable[[str], None] = lambda _: None,
+    wait: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Measure until `options.rounds` rounds were quiet, or there were `ROUNDS_MAX`; a smoke run repeats none."""
+    """Measure until `options.rounds` rounds were quiet, or there were `ROUNDS_MAX`; a smoke run repeats none.
+
+    `wait` comes before each round.
+    """
     wanted = max(QUIET_MIN, options.rounds)
     # A smoke run measures nothing, so that none of its rounds is worth another try.
     most = ROUNDS_MAX if options.scale >= 1 else wanted
@@ -80,6 +84,7 @@ def run(
     shares: list[float] = []
     with benchmark.ready(options) as measure:
         while len(quiet) < wanted and len(shares) < most:
+            wait()
             before = ticks()
             values = measure(len(shares))
             shares.append(steal.share(before, ticks()))
