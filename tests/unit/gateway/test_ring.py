@@ -1,4 +1,6 @@
+import itertools
 import os
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -170,6 +172,27 @@ def test_a_ring_grows_once_it_is_empty_and_keeps_identity_and_count(path):
     assert reader.read(10) == []
     assert reader.read(10) == [RingRecord(2, "s", EVENT, b"new")]
     assert (reader.identity, reader.capacity) == (identity, 4 * CAPACITY)
+
+
+def mapped_kib(path):
+    """Return how many KiB of a file this process has mapped: as many as it wants, and as many as are there."""
+    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+    assert any(line.endswith(str(path)) for line in lines), "the file is mapped"
+    found = dict(line.split(":", 1) for line in itertools.islice(lines, 4))
+    return [int(found[name].split()[0]) for name in ("Size", "Rss")]
+
+
+def test_the_writer_has_every_page_before_the_first_record_and_the_reader_only_what_it_has_read(
+    path,
+):
+    writer = RingWriter(path, 1 << 20, "s-1")
+    assert mapped_kib(path) == [1028, 1028]
+    assert writer.grow(2 << 20)
+    assert mapped_kib(path) == [2052, 2052]
+    writer.close()
+    reader = RingReader(path)
+    assert mapped_kib(path)[1] < 1024
+    reader.close()
 
 
 @pytest.mark.parametrize("session", ["", "x" * 37])
