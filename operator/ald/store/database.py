@@ -226,4 +226,9 @@ class Database:
         assert self._pool is not None, "the pool is open"
         with translated(doing):
             async with self._pool.connection() as connection:
-                yield connection
+                try:
+                    yield connection
+                finally:
+                    if connection.broken:
+                        # The pool only forgets it: its socket would stay, in CLOSE_WAIT, until garbage is collected.
+                        connection.pgconn.finish()
