@@ -59,6 +59,17 @@ def traced():
     tracemalloc.stop()
 
 
+def test_what_goes_on_growing_is_told_and_what_is_filled_once_is_not():
+    growing, filled = Growth("growing"), Growth("filled")
+    for number in range(20):
+        growing.take(100 * number, {"blocks": 1000 + 100 * number})
+        filled.take(100 * number, {"blocks": 1000 + 300 * min(number, 6)})
+    assert [trend.partition(" an ")[0] for trend in growing.trends()] == [
+        "growing: blocks grows by 1"
+    ]
+    assert filled.trends() == []
+
+
 @pytest.mark.requirement("ML-01")
 async def test_storing_batch_after_batch_leaves_nothing_behind(traced, history, database):
     _, played, _, client = make()
