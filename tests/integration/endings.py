@@ -6,10 +6,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 FAULTY = Path(__file__).parents[1] / "fixtures" / "faulty.py"
 
-SIGNALS = {"RC-01": signal.SIGTERM, "RC-02": signal.SIGINT}
-"""What a process is told to end by, by the row that says so."""
+TOLD = [pytest.param(number, id=number.name) for number in (signal.SIGTERM, signal.SIGINT)]
+"""What a process is told to end by."""
 
 
 def tell(leader: int, number: signal.Signals) -> None:

@@ -32,7 +32,7 @@ from fixtures.simulator import Simulator
 from fixtures.wait import eventually
 from fixtures.whole_record import check_whole
 from integration.driver_runs import LONG, idle, idle_bench, looped
-from integration.endings import FAULTY, SIGNALS, check_told, family, tell
+from integration.endings import FAULTY, TOLD, check_told, family, tell
 from integration.orders import driver_is, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -49,11 +49,6 @@ POLL_S = 20.0
 
 STATE_FILES = {"holder", "feed.holder", "feed.db", "plant.bin", "runs.bin", "reserved.bin"}
 RUN_FILES = {"ring", "driver.alive", "run.state"}
-
-TOLD = [
-    pytest.param(number, id=number.name, marks=pytest.mark.requirement(row))
-    for row, number in SIGNALS.items()
-]
 
 
 @pytest.fixture
@@ -137,6 +132,8 @@ def amid_a_batch(system: Processes) -> Iterator[None]:
         yield
 
 
+@pytest.mark.requirement("RC-01")
+@pytest.mark.requirement("RC-02")
 @pytest.mark.parametrize("number", TOLD)
 def test_told_to_end_in_the_middle_of_a_run_each_part_ends_and_its_successor_takes_up(
     system: Processes, number: signal.Signals
@@ -185,6 +182,8 @@ def check_driver_left(driver: Driver, simulator: Simulator) -> None:
     Holder(driver.directory / "state" / "holder", "the test").release()
 
 
+@pytest.mark.requirement("RC-01")
+@pytest.mark.requirement("RC-02")
 @pytest.mark.parametrize("number", TOLD)
 async def test_a_front_whose_driver_goes_on_answers_and_ends_when_its_patience_does(
     idle_front: Front, number: signal.Signals

@@ -11,14 +11,9 @@ from ald.records.event import RunOutcome
 from fixtures.controller import Operator, run_operator
 from fixtures.resources import Resources, example
 from fixtures.wait import eventually
-from integration.endings import FAULTY, SIGNALS, check_told, family, tell
+from integration.endings import FAULTY, TOLD, check_told, family, tell
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
-
-TOLD = [
-    pytest.param(number, id=number.name, marks=pytest.mark.requirement(row))
-    for row, number in SIGNALS.items()
-]
 
 
 @pytest.fixture
@@ -79,6 +74,8 @@ def check_goes_on(operator: Operator) -> None:
     assert operator.gateway.aborts == []
 
 
+@pytest.mark.requirement("RC-01")
+@pytest.mark.requirement("RC-02")
 @pytest.mark.parametrize("number", TOLD)
 def test_told_to_end_while_a_run_is_on_the_operator_ends_and_its_successor_follows_the_run(
     run, number: signal.Signals
