@@ -34,6 +34,7 @@ from fixtures.whole_record import check_whole
 from integration.driver_runs import LONG, idle, idle_bench, looped
 from integration.endings import FAULTY, TOLD, check_told, family, tell
 from integration.orders import driver_is, until
+from integration.system_runs import under_way
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -50,6 +51,9 @@ POLL_S = 20.0
 STATE_FILES = {"holder", "feed.holder", "feed.db", "plant.bin", "runs.bin", "reserved.bin"}
 RUN_FILES = {"ring", "driver.alive", "run.state"}
 
+MANY_CYCLES = 500
+"""A run that is longer than its test."""
+
 
 @pytest.fixture
 def system(unstarted: Processes) -> Processes:
@@ -62,14 +66,6 @@ def system(unstarted: Processes) -> Processes:
 
 def temporary(system: Processes) -> Path:
     return system.directory / "tmp"
-
-
-def under_way(system: Processes) -> str:
-    """Start a run that is longer than its test, and return its uid as soon as it has pulsed."""
-    system.simulator.reset_trace()
-    uid = system.operator.start(RECIPE, cycles=500)
-    eventually(lambda: len(system.simulator.trace()) >= 6, within_s=15)
-    return uid
 
 
 def told(number: signal.Signals, *parts: Part) -> list[int]:
@@ -139,7 +135,7 @@ def test_told_to_end_in_the_middle_of_a_run_each_part_ends_and_its_successor_tak
     system: Processes, number: signal.Signals
 ):
     system.start()
-    uid = under_way(system)
+    uid = under_way(system, MANY_CYCLES)
 
     with amid_a_batch(system):
         assert told(number, system.logger) == [0]
@@ -248,7 +244,7 @@ def test_a_fault_in_logger_front_or_executor_is_told_and_the_successor_takes_up(
     may_fail(system, system.front, "ald.gateway.front.board:Board.answered")
     may_fail(system, system.driver, "ald.gateway.driver.executor:Executor._news")
     system.start()
-    uid = under_way(system)
+    uid = under_way(system, MANY_CYCLES)
 
     failed(system, system.logger)
     eventually(lambda: sessions(system) == 0, within_s=10)

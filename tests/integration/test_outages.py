@@ -18,7 +18,8 @@ from ald.wire import DriverStatus
 from fixtures.processes import RECIPE, Processes
 from fixtures.wait import eventually
 from fixtures.ways import Way
-from fixtures.whole_record import audited, check_whole
+from fixtures.whole_record import check_whole
+from integration.system_runs import check_nothing_missing, under_way
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -95,22 +96,6 @@ def cuttable(unstarted: Processes, postgres, make_way) -> Cuttable:
     return Cuttable(system.start(), database, stream)
 
 
-def under_way(system: Processes) -> str:
-    """Start a run and return its uid as soon as it has pulsed."""
-    system.simulator.reset_trace()
-    uid = system.operator.start(RECIPE, cycles=CYCLES)
-    eventually(lambda: len(system.simulator.trace()) >= 6, within_s=15)
-    return uid
-
-
-def check_run(system: Processes, uid: str) -> None:
-    """The run went on as if nothing had been, and all of it is in the history, once."""
-    run = system.operator.ended(uid, within_s=60)
-    assert run.outcome is RunOutcome.COMPLETED, run.message
-    check_whole(system, uid)
-    assert audited(system, uid) == {"tma": CYCLES, "water": CYCLES}
-
-
 def out_for(way: Way, count: int) -> None:
     """Cut a way until so many tries have failed at it."""
     before = way.tried
@@ -120,7 +105,7 @@ def out_for(way: Way, count: int) -> None:
 
 @pytest.mark.requirement("FI-RD-02")
 def test_a_database_gone_for_five_minutes_is_in_use_again_and_has_every_scan(cuttable: Cuttable):
-    uid = under_way(cuttable.system)
+    uid = under_way(cuttable.system, CYCLES)
     out_for(cuttable.database, tries(5, keeper.RETRY_BASE_S, keeper.RETRY_CAP_S))
     assert "database: not ok" in cuttable.system.logger.plain("/readyz")[1]
     assert len(cuttable.system.logger.said("database_not_ready")) <= 3, "a change is said once"
@@ -128,18 +113,18 @@ def test_a_database_gone_for_five_minutes_is_in_use_again_and_has_every_scan(cut
     cuttable.database.mend()
     eventually(cuttable.logger_is_ready, within_s=BACK_S)
     eventually(lambda: cuttable.stored() > before, within_s=BACK_S)
-    check_run(cuttable.system, uid)
+    check_nothing_missing(cuttable.system, uid, CYCLES)
 
 
 @pytest.mark.requirement("FI-RD-03")
 def test_a_stream_gone_for_a_minute_is_in_use_again_and_has_every_scan(cuttable: Cuttable):
-    uid = under_way(cuttable.system)
+    uid = under_way(cuttable.system, CYCLES)
     out_for(cuttable.stream, tries(1, follower.RETRY_BASE_S, follower.RETRY_CAP_S))
     assert "lab/demo-reactor: not ok" in cuttable.system.logger.plain("/readyz")[1]
     before = cuttable.stored()
     cuttable.stream.mend()
     eventually(lambda: cuttable.stored() > before, within_s=BACK_S)
-    check_run(cuttable.system, uid)
+    check_nothing_missing(cuttable.system, uid, CYCLES)
     assert "lab/demo-reactor: ok" in cuttable.system.logger.plain("/readyz")[1]
 
 
@@ -149,7 +134,11 @@ def test_everything_gone_at_once_is_in_use_again_without_anybody_doing_anything(
     cuttable: Cuttable, is_on: bool
 ):
     system = cuttable.system
-    uid = under_way(system) if is_on else system.operator.completed(RECIPE, within_s=30, cycles=2)
+    uid = (
+        under_way(system, CYCLES)
+        if is_on
+        else system.operator.completed(RECIPE, within_s=30, cycles=2)
+    )
     failed = cuttable.driver.link.failed_connects
     before = cuttable.database.tried
     system.simulator.faults(refuse=True, drop=True)

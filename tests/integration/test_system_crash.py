@@ -9,7 +9,8 @@ import pytest
 from ald.records.event import MachineState, RunOutcome
 from fixtures.processes import RECIPE, Processes, only_child, watched
 from fixtures.wait import eventually
-from fixtures.whole_record import audited, check_whole
+from fixtures.whole_record import check_whole
+from integration.system_runs import check_nothing_missing, under_way
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -26,24 +27,6 @@ OPEN_LONG = {
         ]
     },
 }
-
-
-def under_way(system: Processes) -> str:
-    """Start a run and return its uid as soon as it has pulsed."""
-    system.simulator.reset_trace()
-    uid = system.operator.start(RECIPE, cycles=CYCLES)
-    eventually(lambda: len(system.simulator.trace()) >= 6, within_s=15)
-    return uid
-
-
-def check_nothing_missing(system: Processes, uid: str) -> None:
-    """The run went on as if nothing had happened, and all of it is in the history, once."""
-    run = system.operator.ended(uid, within_s=60)
-    assert run.outcome is RunOutcome.COMPLETED, run.message
-    check_whole(system, uid)
-    assert audited(system, uid) == {"tma": CYCLES, "water": CYCLES}
-    opened = [e for e in system.simulator.trace() if e["valve"] and e["state"]]
-    assert len(opened) == 2 * CYCLES
 
 
 @pytest.mark.serial
@@ -76,22 +59,22 @@ def test_a_killed_executor_leaves_no_valve_open_five_times_in_a_row(running: Pro
 
 @pytest.mark.requirement("INT-04")
 def test_a_run_goes_on_without_its_front_which_catches_up(running: Processes):
-    uid = under_way(running)
+    uid = under_way(running, CYCLES)
     running.front.kill()
     pulses = len(running.simulator.trace())
     eventually(lambda: len(running.simulator.trace()) > pulses + 4, within_s=10)
     running.front.start()
-    check_nothing_missing(running, uid)
+    check_nothing_missing(running, uid, CYCLES)
 
 
 @pytest.mark.requirement("INT-04")
 def test_a_run_is_recorded_once_although_the_logger_was_killed(running: Processes):
-    uid = under_way(running)
+    uid = under_way(running, CYCLES)
     running.logger.kill()
     pulses = len(running.simulator.trace())
     eventually(lambda: len(running.simulator.trace()) > pulses + 4, within_s=10)
     running.logger.start()
-    check_nothing_missing(running, uid)
+    check_nothing_missing(running, uid, CYCLES)
 
 
 @pytest.mark.requirement("INT-14")
@@ -100,14 +83,14 @@ def test_a_run_is_recorded_once_although_the_database_was_away(tmp_path, own_pos
     dsn = own_postgres.server.create_database()
     with watched(tmp_path, dsn) as system:
         system.start()
-        uid = under_way(system)
+        uid = under_way(system, CYCLES)
         own_postgres.stop()
         pulses = len(system.simulator.trace())
         eventually(lambda: len(system.simulator.trace()) > pulses + 8, within_s=15)
         eventually(lambda: system.logger.plain("/readyz")[0] == 503, within_s=20)
         assert "database: not ok" in system.logger.plain("/readyz")[1]
         own_postgres.start()
-        check_nothing_missing(system, uid)
+        check_nothing_missing(system, uid, CYCLES)
         assert system.logger.plain("/readyz")[0] == 200
         tries = len(system.logger.said("database_not_ready"))
         assert tries <= 3, "a change is said once"
@@ -115,7 +98,7 @@ def test_a_run_is_recorded_once_although_the_database_was_away(tmp_path, own_pos
 
 @pytest.mark.requirement("FI-PF-01")
 def test_a_lost_plc_ends_the_run_and_waits_for_somebody_to_look(running: Processes):
-    uid = under_way(running)
+    uid = under_way(running, CYCLES)
     running.simulator.kill()
     run = running.operator.ended(uid, within_s=20)
     assert run.outcome is RunOutcome.LINK_LOST
