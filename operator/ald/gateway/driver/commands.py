@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CLIENTS_MAX = 8
-"""Connections at a time; the front has one, and people by hand a few."""
+"""Connections at a time; the front has two, and people by hand a few. One more takes the place of the one silent for longest: a stop is always let in."""
 
 PACKETS_MAX = 16
 """Packets taken from one client before the loop gets its turn again."""
@@ -108,15 +108,14 @@ class Commands:
         self._path.unlink(missing_ok=True)
 
     def _accept(self) -> int | None:
-        """Return the descriptor of a new client, if there is one and room for it."""
+        """Return the descriptor of a new client, if there is one; without room for it the one silent for longest goes."""
         try:
             client, _ = self._listener.accept()
         except BlockingIOError:
             return None
         client.setblocking(False)  # noqa: FBT003 -- the standard library's signature
         if len(self._clients) >= CLIENTS_MAX:
-            client.close()
-            return None
+            self._drop(next(iter(self._clients)))
         number = client.fileno()
         self._clients[number] = (client, packets.Joiner())
         return number
@@ -128,7 +127,8 @@ class Commands:
         glanced: Callable[[Glance], DriverReply] | None,
     ) -> None:
         """Answer what one client has sent. Whoever speaks nonsense, is gone or does not read is not spoken to any more."""
-        client, joiner = self._clients[number]
+        # Whoever spoke last is at the end.
+        client, joiner = self._clients[number] = self._clients.pop(number)
         for _ in range(PACKETS_MAX):
             try:
                 request = _next(client, joiner, is_busy=glanced is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -64,6 +64,19 @@ WAITING_MAX = 32
 BODY_TIMEOUT_S = 10.0
 """Longest time for a body to arrive."""
 
+SUCCESSOR_NS = 1_500_000_000
+"""How long a stop waits for the successor of a driver that is away; it is there within half a second."""
+
+SUCCESSOR_LOOK_S = 0.05
+"""How often it looks for it."""
+
+WORDS_MAX = 1000
+"""Characters of a reason that are handed on: it becomes part of every status."""
+
+_UNSAID = AbortOrder(reason="asked for over HTTPS in words that cannot be read", by="unknown")
+"""Who makes the machine safe, and why, where the request does not say so."""
+
+_Safe = TypeVar("_Safe", AbortOrder, SafeStateOrder)
 _OPERATOR = frozenset({"operator"})
 _STOPPERS = frozenset({"operator", "stop"})
 _LOGGER = frozenset({"logger"})
@@ -138,14 +151,13 @@ class Service:
         return await self._order(StartRun(order=order))
 
     async def _post_abort(self, request: web.Request) -> web.Response:
-        # Whatever else is wrong, this one is only handed on.
-        order = strict.decode(await _body(request), AbortOrder)
-        return await self._order(AbortRun(uid=request.match_info["uid"], order=order))
+        order = await _to_make_safe(request, _UNSAID)
+        return await self.make_safe(AbortRun(uid=request.match_info["uid"], order=order))
 
     async def _post_stop(self, request: web.Request) -> web.Response:
         """Abort whatever runs; also for those who know of no run: `ald stop` from outside the cluster."""
-        order = strict.decode(await _body(request), AbortOrder)
-        return await self._order(AbortRun(uid="", order=order))
+        order = await _to_make_safe(request, _UNSAID)
+        return await self.make_safe(AbortRun(uid="", order=order))
 
     async def _post_action(self, request: web.Request) -> web.Response:
         order = strict.decode(await _body(request), ActionOrder)
@@ -158,7 +170,8 @@ class Service:
         return await self._order(Confirm(order=strict.decode(await _body(request), ConfirmOrder)))
 
     async def _post_safe_state(self, request: web.Request) -> web.Response:
-        return await self._order(GoSafe(order=strict.decode(await _body(request), SafeStateOrder)))
+        unsaid = SafeStateOrder(by=_UNSAID.by, comment=_UNSAID.reason)
+        return await self.make_safe(GoSafe(order=await _to_make_safe(request, unsaid)))
 
     async def _get_status(self, request: web.Request) -> web.Response:
         seen, wait_s = _integer(request, "seen", -1), _wait_s(request)
@@ -182,6 +195,21 @@ class Service:
         committed = strict.decode(await _body(request), FeedCommitted)
         await self._journal.commit(committed.feed, committed.position)
         return web.Response(status=204)
+
+    async def make_safe(self, order: AbortRun | GoSafe) -> web.Response:
+        """Hand on what makes safe, to its successor where the driver has just died: told twice it is done once.
+
+        Raises:
+            PeerError: no driver took it; whether the machine is made safe is then unknown.
+        """
+        until_ns = self._clock.monotonic_ns() + SUCCESSOR_NS
+        while True:
+            try:
+                return await self._order(order)
+            except PeerError:
+                if self._clock.monotonic_ns() >= until_ns:
+                    raise
+            await asyncio.sleep(SUCCESSOR_LOOK_S)
 
     async def _order(self, request: Request) -> web.Response:
         """Hand a request to the driver; its refusal is ours."""
@@ -280,6 +308,19 @@ async def _body(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError as error:
         raise web.HTTPRequestTimeout(text="the body did not arrive in time") from error
+
+
+async def _to_make_safe(request: web.Request, unsaid: _Safe) -> _Safe:
+    """Return the order in the body, or `unsaid`: what makes safe is never refused for its words.
+
+    They may be a person's, written in a hurry, or those of an operator of another version.
+    """
+    kind = type(unsaid)
+    try:
+        said = msgspec.structs.asdict(msgspec.json.decode(await _body(request), type=kind))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, web.HTTPException):
+        return unsaid
+    return kind(**{name: text[:WORDS_MAX] for name, text in said.items()})
 
 
 def _check_protocol(theirs: int) -> None:

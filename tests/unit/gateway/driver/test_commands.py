@@ -119,13 +119,23 @@ def test_a_client_that_hangs_up_is_forgotten(server):
     assert len(server.commands.filenos()) == 1
 
 
-def test_there_are_only_so_many_clients(server):
+def test_a_stop_is_let_in_though_others_hold_every_connection_and_the_one_silent_for_longest_goes(
+    server,
+):
     clients = [server.client() for _ in range(CLIENTS_MAX)]
     for _ in clients:
         server.turn()
+    spoke, silent, *others = clients
+    server.ask(spoke, GetStatus())
+    stop = AbortRun(uid="", order=AbortOrder(reason="smoke", by="me"))
     with server.client() as one_more:
         server.turn()
-        assert one_more.recv(10) == b""
+        assert server.ask(one_more, stop).id == 7
+        assert len(server.commands.filenos()) == 1 + CLIENTS_MAX
+    assert server.asked[-1].request == stop
+    assert silent.recv(10) == b""
+    for client in (spoke, *others):
+        assert server.ask(client, GetStatus()).id == 7
     for client in clients:
         client.close()
 
