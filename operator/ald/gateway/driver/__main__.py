@@ -1,5 +1,6 @@
 """`python -m ald.gateway.driver` runs the driver; `--probe` tells the kubelet whether it still turns."""
 
+import signal
 import sys
 
 
@@ -13,6 +14,8 @@ def main(arguments: list[str]) -> int:
     if arguments:
         sys.stderr.write("usage: python -m ald.gateway.driver [--probe]\n")
         return 2
+    # The first process of a container never sees a signal without a handler; one that is held back waits for the supervisor.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     from ald.gateway.driver import app  # noqa: PLC0415 -- the probe must not load it
 
     return app.main()
