@@ -1,4 +1,4 @@
-"""The actions of one machine: each told to the gateway once."""
+"""The actions of one machine: each told to the gateway once, and what makes safe until it is taken."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from ald.controller.decide_action import (
     SendAction,
     decide_action,
     end_action,
+    is_repeatable,
 )
+from ald.controller.gateway import IDENTITY_REFUSED
 from ald.controller.link import Link
 from ald.controller.names import Key
 from ald.controller.pace import PROGRESS_INTERVAL_NS
@@ -72,8 +74,12 @@ class Actions:
         try:
             self._link.take(await self._told(action["spec"]))
         except RefusedError as error:
+            if is_repeatable(action) and error.reason == IDENTITY_REFUSED:
+                raise
             reason, message = "Refused", str(error)
         except PeerError as error:
+            if is_repeatable(action):
+                raise
             reason = "GatewayUnreachable"
             message = f"{error}. Look at the machine's state; apply a new action if still needed."
         else:

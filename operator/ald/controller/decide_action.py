@@ -30,7 +30,7 @@ class EndAction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SendAction(msgspec.Struct, frozen=True, kw_only=True):
-    """Write this status, then tell the gateway, once."""
+    """Write this status, then tell the gateway, once; what is repeatable until it has taken it."""
 
     status: Document
 
@@ -48,7 +48,7 @@ def decide_action(
     """Return the one thing to do about an action; `missing_s` is how long its machine has been missing."""
     if has_ended(action):
         return NoAction()
-    if find(action, "Succeeded").get("message") == SENDING:
+    if find(action, "Succeeded").get("message") == SENDING and not is_repeatable(action):
         message = (
             "The operator was interrupted while telling the gateway; it is not known whether it arrived."
             " Look at the machine's state and apply a new action if it is still needed."
@@ -64,6 +64,11 @@ def decide_action(
     if refusal:
         return end_action(action, "Refused", refusal, now=now)
     return SendAction(status=_status(action, ("Unknown", "Pending", SENDING), now))
+
+
+def is_repeatable(action: Document) -> bool:
+    """Return whether an action is told until the gateway has taken it: made safe twice is made safe."""
+    return bool(action["spec"]["verb"] == "SafeState")
 
 
 def end_action(action: Document, reason: str, message: str, *, now: str) -> EndAction:

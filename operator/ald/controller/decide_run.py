@@ -37,6 +37,11 @@ MISSING_S_MAX = 120.0
 LOST_S_MAX = 20.0
 """How long a gateway that answers may not know a run that it took, before the run is given up."""
 
+LOST = (
+    "The gateway answers but does not know this run any more: its volume was lost or replaced. It shut the valves when it"
+    " started; gases and heaters it knew nothing of, so the whole safe state was asked for then. Look at the machine, and"
+    " clear it with a MachineAction."
+)
 NOTHING_MOVED = "Ended before it started: nothing has moved."
 
 
@@ -99,11 +104,9 @@ def _without_word(facts: RunFacts, now: str) -> RunDecision:
         message = "The Machine is gone, and with it the only record of how the run went on."
         return end(facts, now, "MachineNotFound", message, carried, timing_lost(facts.run))
     if facts.lost_s >= LOST_S_MAX:
-        message = (
-            "The gateway answers but does not know this run any more: its volume was lost or replaced."
-            " The machine was made safe when the gateway started."
-        )
-        return end(facts, now, "GatewayRestarted", message, carried, timing_lost(facts.run))
+        lost = end(facts, now, "GatewayRestarted", LOST, carried, timing_lost(facts.run))
+        unsafe = f"the gateway lost run {facts.run['metadata']['name']} with its volume"
+        return msgspec.structs.replace(lost, unsafe=unsafe)
     why = (
         facts.situation.reach.message
         if facts.situation.reach.status is None

@@ -61,10 +61,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
-    """The run is over: write this status once, and never another."""
+    """The run is over: write this status once, and never another. `unsafe`: why the machine is to be made safe before."""
 
     status: Document
     reason: str
+    unsafe: str = ""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):

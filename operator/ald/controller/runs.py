@@ -45,7 +45,8 @@ from ald.controller.world import (
 )
 from ald.errors import NotFoundError, PeerError, RefusedError
 from ald.kit.log import get_logger
-from ald.wire import AbortOrder, ActionOrder, RunAction, RunProgress
+from ald.plant.model import Mode
+from ald.wire import AbortOrder, ActionOrder, RunAction, RunProgress, SafeStateOrder
 
 DECISIONS_MAX = 3
 """Decisions about one run in one pass: check, hand over, and what follows."""
@@ -164,13 +165,10 @@ class Runs:
         order = AbortOrder(reason=verb, by="kubernetes")
         try:
             status = await self._link.gateway.abort(uid(run), order)
-        except PeerError as error:
+        except (PeerError, RefusedError) as error:
+            # A certificate that is just being renewed is a refusal, too: only the gateway's word settles an abort.
             log.warning("abort_not_sent", run=run["metadata"]["name"], error=str(error))
             return False
-        except RefusedError as error:
-            log.info("abort_refused", run=run["metadata"]["name"], error=str(error))
-            memory.abort_taken = self._starting != uid(run)
-            return memory.abort_taken
         self._link.take(status)
         active = self._link.reach.active_run
         if self._starting == uid(run) and (active is None or active.run.uid != uid(run)):
@@ -201,8 +199,9 @@ class Runs:
                 if tell is not None and await self._tell(run, tell):
                     return True
                 await self._report(run, status)
-            case End(status=status, reason=reason):
-                await self._end(run, status, reason)
+            case End(status=status, reason=reason, unsafe=unsafe):
+                if not unsafe or await self._make_safe(run, unsafe, situation):
+                    await self._end(run, status, reason)
             case Check(interrupted=interrupted):
                 await self._check(run, situation, interrupted)
                 return True
@@ -246,6 +245,17 @@ class Runs:
         memory.retry.done()
         self._link.take(status)
         log.info("action_told", run=run["metadata"]["name"], action=action.value)
+        return True
+
+    async def _make_safe(self, run: Document, why: str, situation: Situation) -> bool:
+        """Have a machine made safe of which nobody knows what a run has left on; return whether nothing more can be done."""
+        try:
+            order = SafeStateOrder(by="operator", comment=why)
+            self._link.take(await self._link.gateway.make_safe(order))
+        except (PeerError, RefusedError) as error:
+            log.warning("not_made_safe", run=run["metadata"]["name"], error=str(error))
+            self._look_again(self._parts.clock.monotonic_ns() + pace.PROGRESS_INTERVAL_NS)
+            return situation.plant is None or situation.plant.mode is Mode.OBSERVE
         return True
 
     async def _end(self, run: Document, status: Document, reason: str) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 
+import msgspec
+
 from ald.controller.apply import MACHINE
 from ald.controller.link import Link
 from ald.controller.runs import Runs
@@ -24,10 +26,11 @@ class Case:
         if hasattr(self, "runs"):
             self.runs.look()
 
-    async def go(self):
+    async def go(self, **changes):
         plant = await self.bench.parts.compiler.plant(s.MACHINE)
         machine = self.bench.parts.world.find(MACHINE, MACHINE_KEY)
         situation = s.situation(machine=machine, plant=plant.plant, reach=self.link.reach)
+        situation = msgspec.structs.replace(situation, **changes)
         await self.runs.reconcile(situation)
 
     def change(self, where, value):

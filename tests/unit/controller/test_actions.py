@@ -81,6 +81,37 @@ async def test_the_safe_state_is_asked_for_once_and_the_action_says_what_follows
     assert driver.state is MachineState.ABORTED
 
 
+@pytest.mark.parametrize("error", [PeerError("timed out"), RefusedError("IdentityRefused", "old")])
+async def test_the_safe_state_is_asked_for_until_the_gateway_takes_it(error):
+    case = Case(s.edited(s.ACTION, "spec.verb", "SafeState"))
+    case.bench.gateway.fail["safe-state"] = error
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            await case.go()
+        assert case.bench.reason(s.ACTION) == "Pending"
+    del case.bench.gateway.fail["safe-state"]
+    for _ in range(2):
+        await case.go()
+    assert len(case.bench.gateway.sent("safe-state")) == 3
+    assert case.bench.reason(s.ACTION) == "Done"
+
+
+async def test_an_operator_that_ended_while_asking_for_the_safe_state_is_followed_by_one_that_asks():
+    case = Case(s.edited(s.ACTION, "spec.verb", "SafeState"))
+
+    async def die():
+        case.bench.cluster.away = True
+
+    case.bench.gateway.before["safe-state"] = die
+    with pytest.raises(PeerError):
+        await case.go()
+    case.bench.cluster.away = False
+    other = Actions(MACHINE_KEY, case.bench.parts, case.link)
+    await other.reconcile(s.situation(s.idle(state=MachineState.IDLE)))
+    assert len(case.bench.gateway.sent("safe-state")) == 2
+    assert case.bench.reason(s.ACTION) == "Done"
+
+
 async def test_a_prompt_is_confirmed_once():
     action = s.edited(s.edited(s.ACTION, "spec.verb", "Confirm"), "spec.target", "0f8fad5b-3")
     case = Case(action)

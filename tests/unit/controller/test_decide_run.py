@@ -366,6 +366,7 @@ def test_a_run_that_its_gateway_no_longer_knows_is_given_up_after_a_while():
     decision = decide(run=TAKEN, lost_s=LOST_S_MAX)
     assert isinstance(decision, End)
     assert decision.reason == "GatewayRestarted"
+    assert TAKEN["metadata"]["name"] in decision.unsafe
 
 
 def test_a_run_that_was_taken_is_never_handed_over_again_though_no_status_shows_it():

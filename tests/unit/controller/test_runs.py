@@ -57,6 +57,38 @@ async def test_a_run_is_not_sent_twice_though_the_gateway_forgets_it_and_its_sta
     assert case.bench.reason(s.RUN) == "GatewayRestarted"
 
 
+async def lost():
+    """Return a run whose gateway has come back without its volume, long enough ago."""
+    case = Case()
+    await case.go()
+    case.link.take(case.bench.gateway.change(run=None))
+    await case.go()
+    case.bench.clock.pass_s(20)
+    return case
+
+
+async def test_a_machine_whose_gateway_lost_a_run_is_made_safe_before_that_is_over():
+    case = await lost()
+    case.bench.gateway.fail["safe-state"] = RefusedError("NotControlled", "no configuration yet")
+    await case.go()
+    assert case.bench.reason(s.RUN) == "Running"
+    assert case.runs.due_ns > case.bench.clock.now_ns
+    del case.bench.gateway.fail["safe-state"]
+    await case.go()
+    await case.go()
+    asked = [f"the gateway lost run {NAME} with its volume"] * 2
+    assert case.bench.gateway.sent("safe-state") == asked
+    assert case.bench.gateway.driver.state is MachineState.ABORTED
+    assert case.bench.reason(s.RUN) == "GatewayRestarted"
+
+
+async def test_a_lost_run_is_over_although_nothing_may_be_written_any_more():
+    case = await lost()
+    case.bench.gateway.fail["safe-state"] = RefusedError("NotControlled", "mode Observe")
+    await case.go(plant=None)
+    assert case.bench.reason(s.RUN) == "GatewayRestarted"
+
+
 async def test_an_order_of_unknown_fate_is_picked_up_when_it_did_arrive():
     case = Case()
     case.bench.gateway.fail["start"] = PeerError("timed out")
@@ -141,10 +173,11 @@ async def test_an_abort_just_before_the_order_keeps_the_run_from_starting():
     assert case.read()["metadata"]["finalizers"] == []
 
 
-async def test_an_abort_is_tried_again_while_the_gateway_does_not_answer_and_sent_once_after():
+@pytest.mark.parametrize("error", [PeerError("gone"), RefusedError("IdentityRefused", "expired")])
+async def test_an_abort_is_tried_again_until_the_gateway_takes_it_and_sent_once_after(error):
     case = Case()
     await case.go()
-    case.bench.gateway.fail["abort"] = PeerError("gone")
+    case.bench.gateway.fail["abort"] = error
     async with case.aborting():
         case.change("spec.action", "Abort")
         case.bench.clock.pass_s(1)
