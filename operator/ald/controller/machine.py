@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 from ald.controller import names, pace
 from ald.controller.actions import Actions
 from ald.controller.announce import announce_change
-from ald.controller.apply import MACHINE, RUN, Document
+from ald.controller.apply import MACHINE, RUN, Document, key_of
 from ald.controller.children import Children
+from ald.controller.compiler import PlantResult
 from ald.controller.conditions import rfc3339
 from ald.controller.decide_machine import VOLATILE, decide_machine
 from ald.controller.drain import LOOK_INTERVAL_NS, Drain
@@ -18,6 +19,7 @@ from ald.controller.names import Key
 from ald.controller.pace import Written
 from ald.controller.parts import Parts
 from ald.controller.retry import Retry
+from ald.controller.rivals import rivalry
 from ald.controller.runs import Runs
 from ald.controller.views import Situation
 from ald.controller.world import finalizers, is_deleting, uid
@@ -230,10 +232,21 @@ class Machine:
         await self._parts.write_status(machine, status)
         self._written = Written(status=status, at_ns=now_ns)
 
+    async def _plant(self, machine: Document) -> PlantResult:
+        """Return the plant, or why there is none; there is none for either of two Machines that write the same outputs."""
+        compiler = self._parts.compiler
+        result = await compiler.plant(machine)
+        if result.plant is None:
+            return result
+        machines = [m for m in self._parts.world.all(MACHINE) if key_of(m) != self._key]
+        plants = [(await compiler.plant(each)).plant for each in machines]
+        found = rivalry(result.plant, (plant for plant in plants if plant is not None))
+        return result if found is None else PlantResult(violations=(found,))
+
     async def _situation(self, machine: Document | None) -> Situation:
         if machine is None:
             return Situation(machine=None, reach=self._link.reach)
-        result = await self._parts.compiler.plant(machine)
+        result = await self._plant(machine)
         return Situation(
             machine=machine,
             plant=result.plant,

@@ -78,6 +78,9 @@ class Supervisor:
             return
         if kind == MACHINE and self._is_new(document):
             self._recipes.look_at_all(key.namespace)
+            # It may write what another one writes, or do so no more.
+            for other in self._machines.values():
+                other.look()
         self._look_at_machine(key if kind == MACHINE else machine_of(document))
 
     def _is_new(self, document: Document) -> bool:

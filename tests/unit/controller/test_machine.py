@@ -79,6 +79,23 @@ async def test_an_idle_machine_is_left_alone(ready):
         assert len(ready.bench.cluster.writes) - writes <= 2
 
 
+@pytest.mark.requirement("INT-19")
+async def test_while_two_machines_write_the_same_outputs_neither_gets_its_configuration(ready):
+    ready.bench.gateway.driver = s.idle(plant_digest="", plant_confirmed=False)
+    meta = s.MACHINE["metadata"] | {"name": "copy", "uid": "2"}
+    copy = s.edited(s.MACHINE, "metadata", meta)
+    ready.bench.put(copy)
+    async with ready.served():
+        await asyncio.sleep(5)
+        assert ready.condition("Configured")["reason"] == "InvalidSpec"
+        assert "Machine plant-1/copy writes coil" in ready.condition("Configured")["message"]
+        assert ready.bench.gateway.sent("push") == []
+        ready.bench.parts.world.remove(copy)
+        ready.machine.look()
+        await asyncio.sleep(5)
+        assert len(ready.bench.gateway.sent("push")) == 1
+
+
 async def test_a_plant_that_is_not_taken_is_offered_ever_more_slowly_and_said_why(ready):
     ready.bench.gateway.driver = s.idle(plant_confirmed=False)
     ready.bench.gateway.fail["push"] = RefusedError("RunActive", "a run is on")

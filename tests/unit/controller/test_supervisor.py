@@ -63,6 +63,7 @@ async def test_there_is_one_task_for_a_machine_however_much_is_seen_and_none_whe
 
 async def test_a_fault_of_ours_ends_neither_the_others_nor_the_machine_for_good(monkeypatch):
     broken = s.edited(s.MACHINE, "metadata", s.MACHINE["metadata"] | {"name": "broken", "uid": "2"})
+    broken = s.edited(broken, "spec.plc.host", "another-plc")
     async with supervised(monkeypatch, s.MACHINE, s.RECIPE, broken) as (bench, supervisor):
         good = bench.gateway
 
