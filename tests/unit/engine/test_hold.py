@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from ald.engine.inputs import RecordRoom
 from ald.engine.status import driver_status
 from ald.gateway.driver.requests import NO_LINK, NO_SCAN
-from ald.records.event import HoldEnded, HoldStarted, RunOutcome
+from ald.records.event import HoldEnded, HoldStarted, RunOutcome, SafeStateReached, Written
 from unit.engine.programs import MS, PLANT, S, wait
 from unit.engine.world import World
 
@@ -38,3 +38,6 @@ def test_a_hold_ends_in_an_abort_after_its_maximum():
     world.run_for(3 * S)
     assert world.outcome is RunOutcome.HOLD_TIMEOUT
     assert "maxHold" in world.state.last_run.message
+    assert world.events(SafeStateReached)[-1].confirmed
+    written = {each.target for each in world.events(Written) if each.by == "safe-state"}
+    assert written >= {"valve.tma", "heater.power", "mfc.setpoint"}, "the whole safe state"

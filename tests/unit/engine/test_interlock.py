@@ -338,3 +338,16 @@ def test_no_valve_opens_while_one_has_tripped_and_every_trip_lasted_long_enough(
                 assert not tripped
             case _:
                 pass
+
+
+def test_a_flow_feedback_that_sticks_is_believed_and_a_second_value_in_an_interlock_tells():
+    steps = (purge(300), valve("tma", 40), purge(300), valve("water", 40))
+    stuck = World(replace(PLANT), follow_flow=False).ready()
+    stuck.overrides["mfc.flow"] = 20.0
+    assert stuck.start(*steps).run_until_ended().outcome is RunOutcome.COMPLETED
+    # Without flow the chamber gets hot, say.
+    watched = World(plant(cool()), follow_flow=False).ready()
+    watched.overrides["mfc.flow"] = 20.0
+    heat(watched.start(*steps).run_for(350 * MS))
+    assert watched.run_until_ended().outcome is RunOutcome.INTERLOCK
+    assert not watched.open_valves

@@ -268,8 +268,8 @@ def test_a_lost_link_when_idle_stops_and_the_next_connection_resets():
     world.disconnect()
     assert (world.machine, world.state.reason) == ("Stopped", "LinkDown")
     world.connect()
-    world.run_for(100 * MS)
-    assert world.machine == "Idle"
+    assert world.run_for(100 * MS).machine == "Idle"
+    assert {w.target.partition(".")[0] for w in world.events(Written)} == {"valve"}
 
 
 def test_a_step_of_the_wall_clock_moves_wall_times_and_no_duration():
@@ -290,6 +290,7 @@ def test_a_shutdown_when_idle_shuts_the_valves_and_ends():
     world.run_for(100 * MS)
     assert world.exited
     assert [e.reason for e in world.events(SessionEnded)] == ["SIGTERM"]
+    assert {w.target.partition(".")[0] for w in world.events(Written)} == {"valve"}
 
 
 def test_a_shutdown_without_the_plc_does_not_wait_for_ever():
