@@ -47,10 +47,12 @@ class Span(msgspec.Struct, frozen=True, order=True):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What a PLC was found to refuse beyond its declared limits. `longest` are (table, addresses) read at once at most.
 
-    The table is that of the request, so that of the holding registers or coils where spaces are shared.
+    `borders` are (table, address) of which no request may cover the address together with the one below it. The table is
+    that of the request, so that of the holding registers or coils where spaces are shared.
     """
 
     refused: frozenset[Span] = frozenset()
+    borders: frozenset[tuple[Table, int]] = frozenset()
     longest: tuple[tuple[Table, int], ...] = ()
 
 
@@ -148,9 +150,11 @@ def split(block: Block, columns: Sequence[Signal]) -> tuple[Block, Block]:
 def _narrowed(space: _Space, facts: Facts) -> _Space:
     """Return the space with what the PLC was found to refuse of it."""
     longest = dict(facts.longest).get(space.table, space.size_max)
-    spans = sorted((s for s in facts.refused if s.table is space.table), reverse=True)
-    ends = accumulate((span.end - 1 for span in spans), min)
-    refused = sorted((span.start, end) for span, end in zip(spans, ends, strict=True))
+    spans = [(s.start, s.end) for s in facts.refused if s.table is space.table]
+    spans += [(at - 1, at + 1) for table, at in facts.borders if table is space.table]
+    spans.sort(reverse=True)
+    ends = accumulate((end - 1 for _, end in spans), min)
+    refused = sorted((start, end) for (start, _), end in zip(spans, ends, strict=True))
     return msgspec.structs.replace(
         space, size_max=min(space.size_max, longest), refused=tuple(refused)
     )

@@ -5,14 +5,18 @@ value goes without; what was learned holds for the next scans:
 
     one value alone is refused        it gets a block of its own, and each scan asks for one such block, in turn
     both halves come, with a gap      the PLC does not have all of the addresses between them
-    both halves come, without one     the PLC does not let as many addresses be read at once
+    both halves come, without one     the PLC does not let as many addresses be read at once; but where a request at least as
+                                      long came in the same scan, it does not let these two neighbours be read in one request
 
-When a value that was refused comes after all, everything learned is forgotten: the PLC has changed.
+When a value that was refused comes after all, everything learned is forgotten: the PLC has changed. Any other exception says
+nothing of the addresses, and nothing is learned from it; a block that is answered so twice in a row is named.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from ald.plant.model import signals
 from ald.plc.plan import NO_FACTS, Block, Facts, Plan, Span, plan_around, split
@@ -21,7 +25,7 @@ from ald.plc.request import ReadBits
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ald.plant.model import Plant
+    from ald.plant.model import Plant, Table
     from ald.plc.request import Read
 
 REFUSALS = frozenset({2, 3})
@@ -34,13 +38,17 @@ NAMED_MAX = 8
 class _Asked:
     """One request of a scan, and what came of it."""
 
-    __slots__ = ("block", "data", "halves", "is_refused")
+    __slots__ = ("block", "code", "data", "halves")
 
     def __init__(self, block: Block) -> None:
         self.block = block
         self.data: bytes | None = None
-        self.is_refused = False
+        self.code = 0
         self.halves: tuple[_Asked, _Asked] | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        return self.code in REFUSALS
 
 
 class Rounds:
@@ -54,7 +62,16 @@ class Rounds:
         self._plan = plan_around(plant, NO_FACTS)
         self._asked: list[_Asked] = []
         self._turn = 0
+        # Blocks that the last scan failed at for another reason, and those of them that the scan before failed at, too.
+        self._failed: frozenset[tuple[Read, int]] = frozenset()
+        self._failing: frozenset[tuple[Read, int]] = frozenset()
         self.base = self._plan.blocks
+        # The longest value of each table: no request is ever held to less.
+        self._widest: dict[Table, int] = {}
+        for block in self.base:
+            words = [self._columns[place.signal].point.type.words for place in block.places]
+            table = block.request.table
+            self._widest[table] = max(*words, self._widest.get(table, 1))
 
     @property
     def plan(self) -> Plan:
@@ -64,7 +81,9 @@ class Rounds:
     @property
     def refusals(self) -> str:
         """What the PLC refuses, for people; empty for nothing."""
-        said = [
+        failing = sorted(self._failing, key=lambda f: (f[0].table.value, f[0].address))
+        said = [f"{_name(request)} (exception {code})" for request, code in failing]
+        said += [
             f"{_name(b.request)} ({self._columns[b.places[0].signal].name})"
             for b in self._plan.refused
         ]
@@ -74,12 +93,17 @@ class Rounds:
             for span in sorted(self._facts.refused, key=lambda s: (s.table.value, s.start))
             if (span.table, span.start) not in alone
         ]
+        said += [
+            f"{table.value} {address - 1} with {address} in one request"
+            for table, address in sorted(self._facts.borders, key=lambda b: (b[0].value, b[1]))
+        ]
         said += [f"more than {count} of {t.value} at once" for t, count in self._facts.longest]
         more = len(said) - NAMED_MAX
         return ", ".join(said[:NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
 
     def forget(self) -> None:
         """Begin as if nothing had ever been refused."""
+        self._failed = self._failing = frozenset()
         self._learn(NO_FACTS)
 
     def begin(self) -> list[Read]:
@@ -95,7 +119,7 @@ class Rounds:
         """Take in the answer to request `index`: data, an exception's code, or neither; return what to ask besides."""
         asked = self._asked[index]
         asked.data = data
-        asked.is_refused = code in REFUSALS
+        asked.code = code
         if not asked.is_refused or len(asked.block.places) == 1:
             return []
         first, second = split(asked.block, self._columns)
@@ -119,26 +143,50 @@ class Rounds:
 
     def _conclude(self) -> None:
         """Learn from what was refused."""
-        refused, longest = set(self._facts.refused), dict(self._facts.longest)
         known = set(self._plan.refused)
         if any(asked.data is not None and asked.block in known for asked in self._asked):
             self.forget()
             return
+        failed = frozenset(
+            (asked.block.request, asked.code)
+            for asked in self._asked
+            if asked.code and not asked.is_refused
+        )
+        self._failing, self._failed = failed & self._failed, failed
+        facts = self._facts
         for asked in self._asked:
-            request = asked.block.request
-            if asked.is_refused and asked.halves is None:
-                refused.add(Span(request.table, request.address, request.address + request.count))
-            elif asked.halves is not None:
-                first, second = asked.halves
-                if first.data is None or second.data is None:
-                    continue
-                end = first.block.request.address + first.block.request.count
-                if end < second.block.request.address:
-                    refused.add(Span(request.table, end, second.block.request.address))
-                else:
-                    count = max(first.block.request.count, second.block.request.count)
-                    longest[request.table] = min(count, longest.get(request.table, count))
-        self._learn(Facts(refused=frozenset(refused), longest=tuple(longest.items())))
+            if asked.is_refused:
+                facts = self._with(facts, asked)
+        self._learn(facts)
+
+    def _with(self, facts: Facts, asked: _Asked) -> Facts:
+        """Return the facts with what one refused request says besides."""
+        request, table = asked.block.request, asked.block.request.table
+        if asked.halves is None:
+            span = Span(table, request.address, request.address + request.count)
+            return replace(facts, refused=facts.refused | {span})
+        first, second = asked.halves
+        if first.data is None or second.data is None:
+            return facts
+        end, begin = (
+            first.block.request.address + first.block.request.count,
+            second.block.request.address,
+        )
+        if end < begin:
+            return replace(facts, refused=facts.refused | {Span(table, end, begin)})
+        came = self._longest_that_came(table)
+        if request.count > came:
+            longest = dict(facts.longest)
+            longest[table] = min(came, longest.get(table, came))
+            return replace(facts, longest=tuple(longest.items()))
+        # Values that overlap have no border between them: it will have been a passing trouble.
+        return replace(facts, borders=facts.borders | {(table, end)}) if end == begin else facts
+
+    def _longest_that_came(self, table: Table) -> int:
+        """Return how many addresses of a table came at once in this scan, at least those of its longest value."""
+        came = (a.block.request for a in self._asked if a.data is not None)
+        counts = [request.count for request in came if request.table is table]
+        return max(*counts, self._widest[table])
 
     def _learn(self, facts: Facts) -> None:
         if facts != self._facts:

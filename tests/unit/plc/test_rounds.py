@@ -19,8 +19,10 @@ ILLEGAL_ADDRESS, ILLEGAL_VALUE = 2, 3
 class Plc:
     """Holds its own address in each register, and says whether a bit's address is odd."""
 
-    def __init__(self, missing=(), longest=2000, code=ILLEGAL_ADDRESS):
+    def __init__(self, missing=(), longest=2000, code=ILLEGAL_ADDRESS, borders=()):
         self.missing = set(missing)
+        # No request may cover one of these together with the address below it.
+        self.borders = set(borders)
         self.longest = longest
         self.code = code
         self.requests = 0
@@ -31,7 +33,7 @@ class Plc:
         touched = range(request.address, request.address + request.count)
         if request.count > self.longest:
             return None, self.code
-        if self.missing.intersection(touched):
+        if self.missing.intersection(touched) or self.borders.intersection(touched[1:]):
             return None, ILLEGAL_ADDRESS
         if isinstance(request, ReadBits):
             number = sum((address % 2) << n for n, address in enumerate(touched))
@@ -85,6 +87,52 @@ def test_a_plc_that_reads_fewer_at_once_than_declared_is_asked_for_fewer(code):
     assert plc.scan(rounds)[1:] == ([], 2)
 
 
+def test_a_border_between_neighbours_costs_one_request_and_no_value():
+    machine = plant(
+        *(parameter(f"a.p{a}", Table.HOLDING, a, DataType.UINT16) for a in range(100)),
+        *(parameter(f"b.p{a}", Table.HOLDING, a, DataType.FLOAT64) for a in range(200, 240, 4)),
+    )
+    rounds, plc = Rounds(machine), Plc(borders=[37])
+    assert plc.scan(rounds)[1] == []
+    assert rounds.refusals == "holding 36 with 37 in one request"
+    # One request up to the border, one from there on, and that of the others.
+    assert [plc.scan(rounds)[1:] for _ in range(3)] == [([], 3)] * 3
+
+
+def test_no_request_is_held_to_less_than_the_longest_value():
+    machine = plant(
+        *(parameter(f"a.p{a}", Table.HOLDING, a, DataType.UINT16) for a in (0, 1)),
+        parameter("b.p", Table.HOLDING, 100, DataType.FLOAT64),
+        parameter("c.p", Table.HOLDING, 200, DataType.FLOAT64),
+    )
+    rounds, plc = Rounds(machine), Plc(borders=[1])
+    waiting = rounds.begin()
+    assert [request.count for request in waiting] == [2, 4, 4]
+    waiting += rounds.answered(0, None, ILLEGAL_ADDRESS)
+    for index, code in ((1, 4), (2, 4), (3, 0), (4, 0)):
+        rounds.answered(index, None if code else bytes(2), code)
+    # With what did not come for another reason a single register is the most that came.
+    assert rounds.end()[1] == [2, 3]
+    assert [plc.scan(rounds)[1:] for _ in range(3)] == [([], 4)] * 3
+
+
+def test_values_that_overlap_have_no_border_between_them():
+    machine = plant(
+        parameter("a.p", Table.HOLDING, 0, DataType.FLOAT32),
+        parameter("b.p", Table.HOLDING, 1, DataType.FLOAT32),
+        parameter("c.p", Table.HOLDING, 50, DataType.FLOAT64),
+    )
+    rounds = Rounds(machine)
+    first, _ = rounds.begin()
+    assert first.count == 3
+    # Refused for once: the same addresses come right after.
+    assert len(rounds.answered(0, None, ILLEGAL_ADDRESS)) == 2
+    for index, count in ((1, 4), (2, 2), (3, 2)):
+        rounds.answered(index, bytes(2 * count))
+    assert rounds.end()[1] == []
+    assert rounds.refusals == ""
+
+
 def test_coils_are_put_together_bit_by_bit():
     machine = plant(
         *(parameter(f"a.c{a}", Table.COIL, a, DataType.BOOL) for a in range(3, 40)),
@@ -130,6 +178,30 @@ def test_other_failures_lose_the_block_and_teach_nothing(code):
     assert rounds.begin() == [request]
 
 
+@pytest.mark.parametrize("code", [1, 4, 11])
+def test_a_block_that_fails_for_another_reason_twice_in_a_row_is_named(code):
+    rounds = Rounds(words(*range(20)))
+    for said in ("", f"holding 0 to 19 (exception {code})"):
+        rounds.begin()
+        rounds.answered(0, None, code)
+        rounds.end()
+        assert rounds.refusals == said
+    rounds.begin()
+    rounds.answered(0, bytes(40))
+    rounds.end()
+    assert rounds.refusals == ""
+
+
+def test_what_failed_on_another_connection_is_not_named():
+    rounds = Rounds(words(*range(20)))
+    for _ in range(2):
+        rounds.begin()
+        rounds.answered(0, None, 4)
+        rounds.end()
+    rounds.forget()
+    assert rounds.refusals == ""
+
+
 def test_nothing_is_learned_from_halves_that_never_came():
     rounds = Rounds(words(*range(20)))
     rounds.begin()
@@ -141,6 +213,7 @@ def test_nothing_is_learned_from_halves_that_never_came():
     assert len(rounds.begin()) == 1
 
 
+BORDERS = st.sets(st.integers(1, 28), max_size=3)
 KINDS = st.sampled_from([DataType.UINT16, DataType.FLOAT32, DataType.FLOAT64])
 ITEMS = st.lists(st.tuples(st.integers(0, 24), KINDS), min_size=1, max_size=6)
 
@@ -151,18 +224,22 @@ ITEMS = st.lists(st.tuples(st.integers(0, 24), KINDS), min_size=1, max_size=6)
     st.integers(4, 12),
     st.integers(0, 4),
     st.integers(4, 12),
+    BORDERS,
 )
 def test_every_value_that_can_be_read_is_and_the_plan_settles(
-    items, missing, size_max, gap_max, longest
+    items, missing, size_max, gap_max, longest, borders
 ):
     machine = plant(
         *(parameter(f"a.p{n}", Table.HOLDING, a, kind) for n, (a, kind) in enumerate(items)),
         max_registers=size_max,
         max_gap=gap_max,
     )
-    rounds, plc = Rounds(machine), Plc(missing, longest)
+    rounds, plc = Rounds(machine), Plc(missing, longest, borders=borders)
     unreadable = [
-        n for n, (a, kind) in enumerate(items) if plc.missing.intersection(range(a, a + kind.words))
+        n
+        for n, (a, kind) in enumerate(items)
+        if plc.missing.intersection(range(a, a + kind.words))
+        or plc.borders.intersection(range(a + 1, a + kind.words))
     ]
     for _ in range(30):
         before = rounds.plan
@@ -191,9 +268,9 @@ def check_payloads(machine, rounds, payloads, bad):
 SPANS = st.lists(st.tuples(st.integers(0, 26), st.integers(1, 6)), max_size=4)
 
 
-@given(ITEMS, st.integers(4, 12), st.integers(0, 4), SPANS, st.integers(1, 12))
+@given(ITEMS, st.integers(4, 12), st.integers(0, 4), SPANS, BORDERS, st.integers(1, 12))
 def test_no_plan_of_a_small_map_that_keeps_clear_of_refusals_has_fewer_requests(
-    items, size_max, gap_max, spans, longest
+    items, size_max, gap_max, spans, borders, longest
 ):
     machine = plant(
         *(parameter(f"a.p{n}", Table.HOLDING, a, kind) for n, (a, kind) in enumerate(items)),
@@ -203,13 +280,15 @@ def test_no_plan_of_a_small_map_that_keeps_clear_of_refusals_has_fewer_requests(
     refused = [(a, a + n) for a, n in spans]
     facts = Facts(
         refused=frozenset(Span(Table.HOLDING, a, b) for a, b in refused),
+        borders=frozenset((Table.HOLDING, at) for at in borders),
         longest=((Table.HOLDING, longest),),
     )
 
     def is_taken(group):
         start, end = min(a for a, _ in group), max(b for _, b in group)
         covers = any(start <= a and b <= end for a, b in refused)
-        return end - start <= longest and not covers
+        crosses = any(start < at < end for at in borders)
+        return end - start <= longest and not covers and not crosses
 
     lying = [(a, a + kind.words) for a, kind in items]
     plan = plan_around(machine, facts)
