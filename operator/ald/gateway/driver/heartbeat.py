@@ -53,13 +53,17 @@ class Heartbeat:
         self._acked_ns: int | None = None
         # What the register may hold without having been moved by somebody else; empty while that is not known.
         self._known: frozenset[int] = frozenset()
+        # What a look on its way may find: of the PLC's two answers the one to the beat may come first.
+        self._expected: frozenset[int] = frozenset()
         self._foreign_beats = 0
         self._told = Watchdog()
 
-    def wake_ns(self, edge_ns: int | None) -> int:
+    def wake_ns(self, now_ns: int, edge_ns: int | None) -> int:
         """Return when `beat` wants to be called."""
-        if edge_ns is not None and edge_ns - self._due_ns < self._guard_ns:
-            return min(max(self._due_ns, edge_ns), self._due_ns + self._declared.period_ns // 2)
+        # The same question as in `beat`, or the loop would turn on the spot: one that is overdue has come nearer to the edge.
+        at_ns = max(self._due_ns, now_ns)
+        if edge_ns is not None and 0 <= edge_ns - at_ns < self._guard_ns:
+            return min(edge_ns, self._due_ns + self._declared.period_ns // 2)
         return self._due_ns
 
     def beat(self, link: Link, now_ns: int, edge_ns: int | None, *, is_known: bool = True) -> None:
@@ -82,6 +86,7 @@ class Heartbeat:
         if self._known:
             # A PLC that answers out of order shows the new count already.
             self._known |= {self._count}
+            self._expected = self._known
             read = ReadRegisters(Table.HOLDING, address, 1)
             link.submit(Lane.HEARTBEAT, read, self._token - 1, now_ns)
         request = WriteRegisters(address, (self._count,))
@@ -123,7 +128,7 @@ class Heartbeat:
         self._is_waiting = False
 
     def _looked(self, word: int) -> None:
-        if word in self._known:
+        if word in self._known | self._expected:
             self._foreign_beats = max(0, self._foreign_beats - 1)
         else:
             self._foreign_beats = CALM_BEATS

@@ -119,8 +119,9 @@ class Scanner:
         self._ask(more, link, now_ns)
         self._open.discard(completion.token)
         self._came |= bool(completion.acked_ns)
-        if completion.sent_ns and not self._started_ns:
-            self._started_ns = completion.sent_ns
+        if completion.sent_ns:
+            # Answers may come in any order, and the scan is as old as the first of its requests.
+            self._started_ns = min(completion.sent_ns, self._started_ns or completion.sent_ns)
         if self._open:
             return None
         if not self._came:

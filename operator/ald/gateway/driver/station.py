@@ -92,7 +92,7 @@ class Station:
         if link_ns is not None:
             times.append(link_ns)
         if self._heartbeat is not None:
-            times.append(self._heartbeat.wake_ns(edge_ns))
+            times.append(self._heartbeat.wake_ns(now_ns, edge_ns))
         return min(times)
 
     @property

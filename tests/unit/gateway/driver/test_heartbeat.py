@@ -122,16 +122,25 @@ def test_lives_of_one_beat_each_write_different_values():
 def test_a_beat_waits_for_a_near_edge_but_not_for_long():
     beats, link = made(), Link()
     edge = 5 * MS
-    assert beats.wake_ns(edge) == edge
+    assert beats.wake_ns(0, edge) == edge
     beats.beat(link, 1, edge)
     assert link.submitted == []
     beats.beat(link, edge + 1, None)
     assert len(link.submitted) == 1
     beats.completed(done())
     late = PERIOD + PERIOD // 2
-    assert beats.wake_ns(PERIOD + 1) <= late
+    assert beats.wake_ns(1, PERIOD + 1) <= late
     beats.beat(link, late, late + 1)
     assert len(link.submitted) == 2
+
+
+def test_a_beat_that_an_edge_has_come_near_to_while_it_was_overdue_is_not_asked_about_at_once():
+    beats, link = made(), Link()
+    edge = EDGE_GUARD_NS + MS
+    assert beats.wake_ns(0, edge) == 0
+    beats.beat(link, 2 * MS, edge)
+    assert link.submitted == []
+    assert beats.wake_ns(2 * MS, edge) == edge, "the loop would spin"
 
 
 def test_a_far_edge_is_no_reason_to_wait():
@@ -192,6 +201,22 @@ def test_a_beat_of_which_nobody_knows_whether_it_came_through_is_no_stranger():
         life.live(ok=False, unknown=True, took_effect=took_effect)
         life.live(2)
         assert not life.is_foreign
+
+
+@pytest.mark.parametrize("shows_the_new", [False, True])
+def test_a_plc_that_answers_the_beat_before_the_look_is_no_stranger(shows_the_new):
+    beats, link = made(), Link()
+    beat(beats, link, 0)
+    beats.completed(done())
+    beat(beats, link, PERIOD)
+    old, new = (words[0] for _, _, words in link.submitted)
+    beats.completed(done(acked_ns=PERIOD))
+    beats.completed(looked(new if shows_the_new else old))
+    assert beats.news(PERIOD) == Watchdog(is_acknowledged=True)
+    beat(beats, link, 2 * PERIOD)
+    beats.completed(done(acked_ns=2 * PERIOD))
+    beats.completed(looked(4711))
+    assert beats.news(2 * PERIOD) == Watchdog(is_acknowledged=True, is_foreign=True)
 
 
 def test_a_refused_beat_leaves_what_was_there():
@@ -270,7 +295,7 @@ def test_a_connection_that_the_engine_has_not_heard_of_gets_no_beat_and_is_not_a
     beats, link = made(), Link()
     beats.beat(link, 0, None, is_known=False)
     assert link.submitted == []
-    assert beats.wake_ns(None) == PERIOD, "the loop would spin"
+    assert beats.wake_ns(0, None) == PERIOD, "the loop would spin"
     beats.reconnected(10 * MS)
     beat(beats, link, 10 * MS)
     assert [at for at, _, _ in link.submitted] == [10 * MS]

@@ -85,6 +85,19 @@ def test_a_scan_holds_every_signal_with_its_times_and_its_run():
     assert one.bad_signals == 0
 
 
+def test_a_scan_is_as_old_as_its_first_request_in_whatever_order_answers_come():
+    one, link = scanner(), Link()
+    one.begin(link, 0)
+    asked, link.asked = link.asked, []
+    assert len(asked) > 1
+    scan = None
+    for sent_ms, each in reversed(list(enumerate(asked, start=3))):
+        link.asked = [each]
+        scan = link.answer(one, sent_ms * MS, 20 * MS)
+    assert scan is not None
+    assert (scan.started_ns, scan.late_ns) == (3 * MS, 3 * MS)
+
+
 def test_the_grid_does_not_drift_when_scans_are_late():
     one, link = scanner(), Link()
     begun = []
