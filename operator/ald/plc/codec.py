@@ -39,7 +39,7 @@ HEADER_BYTES = 7
 PDU_BYTES_MAX = 253
 FRAME_BYTES_MAX = HEADER_BYTES + PDU_BYTES_MAX
 
-KNOWN_MAX = 1024
+KNOWN_MAX = 2048
 """Requests whose bytes are kept: more than the blocks of any scan."""
 
 _HEADER = struct.Struct(">HHHB")

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Completion", "Lane", "Link", "LinkCounters", "Sent", "State"]
 
-QUEUE_MAX = 1024
-"""Requests that may wait in one lane; more are refused at once."""
+QUEUE_MAX = 2048
+"""Requests that may wait in one lane; more are refused at once. A scan of the largest machine has room in it, each value read alone."""
 
 EDGE_GUARD_NS = 1_000_000
 """Room between the expected end of a scan request and the next valve edge."""
@@ -103,7 +103,7 @@ class Link:
 
     @property
     def failures(self) -> tuple[tuple[str, str, int], ...]:
-        """Lane, outcome (refused, timed-out, desync, lost) and count of the requests that failed."""
+        """Lane, outcome (see `counters`) and count of the requests that failed."""
         return self._counts.failures
 
     def io_times(self) -> tuple[IoTimes, ...]:

@@ -14,8 +14,8 @@ WINDOW = 1000
 LONGEST = 0.999
 """Share of the round trips that the longest to be expected covers."""
 
-KINDS_MAX = 1024
-"""Blocks and kinds of writes whose round trips are kept apart; the oldest go first."""
+KINDS_MAX = 2048
+"""Blocks and kinds of writes whose round trips are kept apart; the oldest go first. No scan has more."""
 
 
 BOUNDS_NS = tuple(

@@ -1,8 +1,13 @@
 """What is sent when: lanes, window, valve edges, and what comes back."""
 
+from ald.api.machine import MachineSpec
 from ald.plant.model import Table
+from ald.plc.codec import KNOWN_MAX
 from ald.plc.link import QUEUE_MAX, Lane
+from ald.plc.plan import plan_reads
 from ald.plc.request import ReadBits, Request, WriteRegisters
+from ald.plc.times import KINDS_MAX
+from fixtures.plants import parameter, plant
 from unit.plc.bench import CLOSE, MS, OPEN, READ, Bench, functions
 
 
@@ -177,6 +182,27 @@ def test_a_full_lane_refuses_the_next_one():
     done = bench.done()
     assert set(done) == {QUEUE_MAX}
     assert "already wait in lane SCAN" in str(done[QUEUE_MAX].error)
+
+
+def scattered_machine():
+    """The largest machine there may be, no two values of which share a request."""
+    parameters, valves = (
+        next(each.max_length for each in field.metadata if hasattr(each, "max_length"))
+        for field in (MachineSpec.model_fields[name] for name in ("parameters", "valves"))
+    )
+    return plant(
+        *(parameter(f"a.p{n}", Table.HOLDING, 60 * n) for n in range(parameters)),
+        valves=[(f"valve{n}", 60 * n) for n in range(valves)],
+    )
+
+
+def test_a_scan_of_the_largest_machine_has_room_in_its_lane():
+    bench = Bench()
+    blocks = plan_reads(scattered_machine())
+    for token, block in enumerate(blocks):
+        bench.link.submit(Lane.SCAN, block.request, token, 0)
+    assert bench.done() == {}
+    assert len(blocks) <= min(KINDS_MAX, KNOWN_MAX) - len(("write coils", "write registers"))
 
 
 def test_round_trips_are_told_block_by_block():
