@@ -41,6 +41,10 @@ class Connection:
         self._monotonic_ns = monotonic_ns
         self._socket: socket.socket | None = None
         self._lookup: _Lookup | None = None
+        # Found too late for the try that asked for it; the next one begins with it.
+        self._found: tuple[_Address, ...] = ()
+        # A name may have several addresses: a try that fails is followed by one at the next of them.
+        self._turn = 0
 
     def fileno(self) -> int | None:
         """Return what to poll for reading, None while there is nothing; it may change with every call to this object."""
@@ -69,7 +73,7 @@ class Connection:
             if failed:
                 self._link.lost(self._refused(failed), now_ns)
             else:
-                self._link.opened(now_ns)
+                self._opened(self._socket, now_ns)
         self.flush(now_ns)
 
     def flush(self, now_ns: int) -> None:
@@ -93,11 +97,14 @@ class Connection:
         try:
             ipaddress.ip_address(settings.host)
         except ValueError:
-            # One lookup at a time: a slow one of an earlier try serves this one.
-            if self._lookup is None:
+            found, self._found = self._found, ()
+            if found:
+                self._open(found, now_ns)
+            elif self._lookup is None:
+                # One lookup at a time: a slow one of an earlier try serves this one.
                 self._lookup = _Lookup(settings.host, settings.port)
             return
-        self._open((settings.host, settings.port), now_ns)
+        self._open(((settings.host, settings.port),), now_ns)
 
     def _looked_up(self, now_ns: int) -> None:
         lookup = self._lookup
@@ -106,13 +113,15 @@ class Connection:
         self._lookup = None
         lookup.close()
         if self._link.state is not State.CONNECTING:
-            return
-        if lookup.address is None:
-            self._link.lost(LinkDownError(lookup.error), now_ns)
+            self._found = lookup.addresses
+        elif lookup.addresses:
+            self._open(lookup.addresses, now_ns)
         else:
-            self._open(lookup.address, now_ns)
+            self._link.lost(LinkDownError(lookup.error), now_ns)
 
-    def _open(self, address: _Address, now_ns: int) -> None:
+    def _open(self, addresses: tuple[_Address, ...], now_ns: int) -> None:
+        address = addresses[self._turn % len(addresses)]
+        self._turn += 1
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         try:
             opened = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -126,9 +135,25 @@ class Connection:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
         code = opened.connect_ex(address)
         if code == 0:
-            self._link.opened(now_ns)
+            self._opened(opened, now_ns)
         elif code != errno.EINPROGRESS:
             self._link.lost(self._refused(code), now_ns)
+
+    def _opened(self, connected: socket.socket, now_ns: int) -> None:
+        """Take a connection into use, unless both its ends are ours: it would answer each write with the write itself.
+
+        The kernel makes such a one where nobody listens at a port of this host that it deals out to callers.
+        """
+        try:
+            is_own = connected.getsockname() == connected.getpeername()
+        except OSError as error:
+            self._link.lost(self._refused(error.errno or 0), now_ns)
+            return
+        if is_own:
+            self._link.lost(self._refused(errno.ECONNREFUSED), now_ns)
+            return
+        self._turn -= 1
+        self._link.opened(now_ns)
 
     def _send(self, connected: socket.socket, now_ns: int) -> None:
         data = self._link.outgoing(now_ns)
@@ -185,7 +210,7 @@ class _Lookup:
     """One name lookup in a thread; `fileno` becomes readable when it is done."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.address: _Address | None = None
+        self.addresses: tuple[_Address, ...] = ()
         self.error = ""
         self._done = threading.Event()
         self._closing = threading.Lock()
@@ -211,7 +236,7 @@ class _Lookup:
     def _run(self) -> None:
         try:
             found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-            self.address = (str(found[0][4][0]), self._port)
+            self.addresses = tuple((str(each[4][0]), self._port) for each in found)
         except (OSError, UnicodeError) as error:
             self.error = f"the name {self._host} cannot be looked up: {error}; check plc.host"
         self._done.set()
