@@ -4,7 +4,10 @@ import math
 
 from ald.errors import InvalidInputError, Violation
 from ald.plant.model import DataType, Parameter
-from ald.plant.words import encode
+from ald.plant.words import FLOATS, decode, encode
+
+ROUNDING = 1e-6
+"""Share of a raw step by which float arithmetic may carry a value over its limit."""
 
 
 def limit_violation(parameter: Parameter, value: float, path: str) -> Violation | None:
@@ -30,8 +33,17 @@ def limit_violation(parameter: Parameter, value: float, path: str) -> Violation 
             hint="choose a value in that range, or change the range in the machine",
         )
     try:
-        encode(parameter, value)
+        held = decode(parameter, encode(parameter, value))
     except InvalidInputError as error:
         found = error.violations[0]
         return Violation(path=path, value=found.value, rule=found.rule, hint=found.hint)
+    slack = ROUNDING * abs(parameter.scale)
+    # A whole raw value may lie half a step away, and so beyond a limit that lies between two of them.
+    if parameter.point.type not in FLOATS and not low - slack <= held <= high + slack:
+        return Violation(
+            path=path,
+            value=f"{value:g}",
+            rule=f"the nearest value that {parameter.name} can hold is {held:g}, and it takes {low:g} to {high:g}",
+            hint="choose a value of which the nearest whole raw value lies in the range",
+        )
     return None

@@ -56,3 +56,26 @@ def test_without_a_range_only_the_type_limits():
     free = msgspec.structs.replace(SETPOINT, minimum=None, maximum=None)
     assert limit_violation(free, -1e30, "p") is None
     assert limit_violation(free, 1e39, "p") is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"), [(95, False), (94, True), (90, True), (4, False), (6, True), (10, True)]
+)
+def test_a_value_whose_nearest_raw_value_lies_beyond_a_limit_is_refused(value, fits):
+    point = Point(table=Table.HOLDING, address=0, type=DataType.INT16)
+    coarse = msgspec.structs.replace(SETPOINT, point=point, scale=10.0, minimum=4.0, maximum=95.0)
+    found = limit_violation(coarse, value, "p")
+    assert (found is None) is fits
+    if value == 95:
+        assert found is not None
+        assert found.rule.startswith("the nearest value that chamber.setpoint can hold is 100")
+
+
+@pytest.mark.parametrize("raw", range(-2000, 2001, 7))
+def test_a_limit_that_is_a_raw_value_may_be_written_whatever_its_arithmetic(raw):
+    point = Point(table=Table.HOLDING, address=0, type=DataType.INT16)
+    bound = raw * 0.1 + 0.7
+    fine = msgspec.structs.replace(
+        SETPOINT, point=point, scale=0.1, offset=0.7, minimum=bound, maximum=bound
+    )
+    assert limit_violation(fine, bound, "p") is None
