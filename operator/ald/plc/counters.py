@@ -9,6 +9,7 @@ import msgspec
 
 from ald.errors import (
     LinkDesyncError,
+    LinkDownError,
     LinkError,
     LinkHeldBackError,
     LinkTimeoutError,
@@ -107,7 +108,7 @@ class Counts:
 
 
 def _outcome(error: LinkError) -> str:
-    """Return how a request failed: refused, timed-out, desync, held-back, or lost with its connection."""
+    """Return how a request failed: refused, timed-out, desync, held-back, lost for want of a connection, or else unsent."""
     match error:
         case ModbusExceptionError():
             return "refused"
@@ -117,5 +118,7 @@ def _outcome(error: LinkError) -> str:
             return "desync"
         case LinkHeldBackError():
             return "held-back"
-        case _:
+        case LinkDownError():
             return "lost"
+        case _:
+            return "unsent"

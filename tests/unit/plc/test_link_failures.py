@@ -300,6 +300,13 @@ def test_whatever_happens_every_token_completes_once_and_no_write_is_sent_twice(
         assert not completion.ok or completion.acked_ns >= completion.sent_ns
 
 
+def test_what_was_taken_back_is_not_counted_as_lost():
+    bench = Bench()
+    bench.link.submit(Lane.RECIPE, OPEN, 1, 0)
+    bench.link.cancel_lane(Lane.RECIPE)
+    assert bench.link.failures == (("recipe", "unsent", 1),)
+
+
 def test_failures_are_counted_by_lane_and_by_how():
     bench = Bench(window=3)
     bench.link.submit(Lane.RECIPE, OPEN, 1, 0)

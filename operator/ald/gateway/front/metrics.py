@@ -116,7 +116,7 @@ def _of_link(figures: LinkFigures) -> Iterator[Metric]:
     """Yield what the link counts by block and by lane."""
     failures = CounterMetricFamily(
         "ald_plc_failures",
-        "Requests to the PLC that failed, by lane and by how: refused, timed-out, desync, held-back, lost.",
+        "Requests to the PLC that failed, by lane and by how: refused, timed-out, desync, held-back, lost, unsent.",
         labels=("lane", "outcome"),
     )
     for each in figures.failures:
