@@ -200,6 +200,19 @@ class TestFaults:
         with wire(simulator):
             pass
 
+    def test_a_port_that_hangs_up_accepts_and_closes(self, simulator):
+        with wire(simulator) as before:
+            simulator.faults(hang_up=True)
+            with wire(simulator) as raw:
+                assert receive(raw) == (None, b"")
+            before.sendall(frame(1, [3, 0, 0, 0, 1]))
+            assert receive(before)[0] == 1, "connections that exist stay"
+        assert simulator.state()["connections"]["refused"] == 1
+        simulator.faults(hang_up=False)
+        with wire(simulator) as raw:
+            raw.sendall(frame(1, [3, 0, 0, 0, 1]))
+            assert receive(raw)[0] == 1
+
     def test_dropped_connections_are_reset_once(self, simulator):
         with wire(simulator) as raw:
             simulator.faults(drop=True)

@@ -189,6 +189,7 @@ def test_ten_restarts_of_the_gateway_leave_one_connection_and_nothing_stuck(simu
         driver.reaches(MachineState.IDLE, within_s=20)
         assert driver.status().session != session
     eventually(lambda: simulator.state()["connections"]["open"] == 1, within_s=10)
+    assert simulator.state()["connections"]["peak"] == 1, "never a second one beside it"
     before = len(driver.drain().scans)
     eventually(lambda: len(driver.drain().scans) > before, within_s=10)
     check_values(driver, driver.scans[before:])

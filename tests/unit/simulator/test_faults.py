@@ -30,6 +30,7 @@ def request(function, first, count):
     return struct.pack(">BHH", function, first, count)
 
 
+@pytest.mark.requirement("PLC-RS")
 @pytest.mark.parametrize(
     ("limit", "function"),
     [
@@ -48,6 +49,7 @@ def test_what_is_longer_than_a_limit_is_refused_with_exception_3(limit, function
     assert Faults().refusal(request(function, 0, 2000)) is None
 
 
+@pytest.mark.requirement("PLC-RS")
 @pytest.mark.parametrize(
     ("function", "first", "count", "code"),
     [

@@ -16,6 +16,7 @@ def read(function, first, count):
     return struct.pack(">BHH", function, first, count)
 
 
+@pytest.mark.requirement("PLC-RS")
 @pytest.mark.parametrize(("function", "most"), [(1, 2000), (2, 2000), (3, 125), (4, 125)])
 def test_reads_answer_up_to_the_limit_of_the_protocol_and_no_further(function, most):
     reply = ask(read(function, 0, most))
@@ -66,12 +67,14 @@ def test_every_request_gets_the_answer_of_the_standard(request_, reply):
     assert list(ask(request_)) == reply
 
 
+@pytest.mark.requirement("PLC-RS")
 @pytest.mark.parametrize(("count", "refused"), [(123, False), (124, True)])
 def test_register_writes_have_a_limit(count, refused):
     request = struct.pack(">BHHB", 16, 1000, count, (2 * count) & 0xFF) + bytes(2 * count)
     assert (ask(request)[0] == 0x90) is refused
 
 
+@pytest.mark.requirement("PLC-RS")
 @pytest.mark.parametrize(("count", "refused"), [(1968, False), (1969, True)])
 def test_coil_writes_have_a_limit(count, refused):
     held = (count + 7) // 8
