@@ -280,7 +280,8 @@ class RecipeRunStatus(Model):
     started_at: Timestamp | None = Field(None, description="When the first step began.")
     ended_at: Timestamp | None = Field(None, description="When the run ended.")
     estimated_end: Timestamp | None = Field(
-        None, description="When the run should end; nobody knows while it is held."
+        None,
+        description="When the run should end; nobody knows while it is held, or once it leaves steps out.",
     )
     program_digest: str = Field("", max_length=64, description="Digest of the compiled program.")
     resumed: Integer = Field(

@@ -55,7 +55,6 @@ def admit(turn: Turn, given: RunGiven) -> Run:
         first_wall_ns=turn.wall_ns,
         marks=reservation.marks_of(order.program),
         started_ns=turn.at_ns,
-        started_wall_ns=turn.wall_ns,
         due_ns=turn.at_ns,
         widths=widths_of(order.program),
     )

@@ -25,7 +25,11 @@ def take(turn: Turn, given: ActionAsked) -> bool:
         return False
     asked = Asked(action=given.action, by=given.by, reason=given.reason)
     turn.change_run(asked=asked)
-    turn.explain(turn.state.reason, message(turn.run) or turn.state.message)
+    run = turn.run
+    held = run.hold.message if run.hold is not None else ""
+    said = "; ".join(filter(None, (held, run.failure, message(run))))
+    # What was asked for before is asked for no more, and what holds the run goes on doing so.
+    turn.explain(turn.state.reason, said or "the run goes on")
     return True
 
 

@@ -98,7 +98,7 @@ class Timer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pulsing(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A valve leaf: opening written, open, closing written. Times are 0 and tokens None until they exist.
+    """A valve leaf: opening written, open, closing written, in either order answered. Times are 0 and tokens None until they exist.
 
     `timer`: the PLC closes it; the opening is the write of the trigger then, and its token 0 until it is written.
     """
@@ -110,6 +110,7 @@ class Pulsing(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     opened_ack_ns: int = 0
     close_token: int | None = None
     closed_sent_ns: int = 0
+    closed_ack_ns: int = 0
     error: str = ""
 
     @property
@@ -269,7 +270,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     is_reserved_whole: bool = False
     marks: tuple[int, ...]
     started_ns: int
-    started_wall_ns: int
     due_ns: int
     index: int = 0
     counters: tuple[Counter, ...] = ()

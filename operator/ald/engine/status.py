@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
-from ald.engine import counter, demand, hold, interlock, prompting, readiness
-from ald.engine.state import LastRun, Run, State
+from ald.engine import counter, demand, hold, interlock, prompting, readiness, schedule
+from ald.engine.state import Hold, LastRun, Run, State
 from ald.standing import RealTimeStatus
 from ald.wire import DriverStatus, LinkStatus, RunProgress, ScanStatus
 
@@ -39,9 +39,11 @@ def driver_status(
 
 
 def _active(state: State, run: Run) -> RunProgress:
-    # The shortest course, and what the schedule has slipped against it so far.
-    prompt = prompting.waiting(run)
-    whole_ns = run.program.estimate.minimum_ns + run.slip_ns
+    # What is being ended waits for nobody and nothing.
+    is_on = state.ending is None
+    held = run.hold if is_on else None
+    prompt = prompting.waiting(run) if is_on else None
+    end_ns = schedule.end_ns(state, run) if is_on else None
     return RunProgress(
         run=run.identity,
         program_digest=run.program_digest,
@@ -52,18 +54,18 @@ def _active(state: State, run: Run) -> RunProgress:
         leaves_total=run.leaves_before + run.program.estimate.leaves,
         started_wall_ns=run.first_wall_ns,
         ended_wall_ns=0,
-        estimated_end_wall_ns=run.started_wall_ns + whole_ns,
+        estimated_end_wall_ns=_wall_ns(state, end_ns) if end_ns is not None else 0,
         pulses=run.pulses,
         worst_error_ns=run.widths.worst_ns,
         timing=run.widths.timing,
-        held=run.hold.message if run.hold is not None else "",
+        held=held.message if held is not None else "",
         outcome=None,
-        message=demand.message(run),
+        message=demand.message(run) if state.ending is None else state.ending.message,
         action=run.asked.action,
-        hold_reason=run.hold.reason if run.hold is not None else "",
-        hold_obstacle=run.hold.obstacle if run.hold is not None else "",
-        held_since_wall_ns=_wall_ns(state, run.hold.since_ns) if run.hold is not None else 0,
-        held_until_wall_ns=_held_until_wall_ns(state, run),
+        hold_reason=held.reason if held is not None else "",
+        hold_obstacle=held.obstacle if held is not None else "",
+        held_since_wall_ns=_wall_ns(state, held.since_ns) if held is not None else 0,
+        held_until_wall_ns=_held_until_wall_ns(state, held),
         prompt_id=prompt.prompt_id if prompt is not None else "",
         prompt_message=prompt.leaf.message if prompt is not None else "",
         reached=run.reached,
@@ -72,10 +74,10 @@ def _active(state: State, run: Run) -> RunProgress:
     )
 
 
-def _held_until_wall_ns(state: State, run: Run) -> int:
-    if run.hold is None or state.layout is None:
+def _held_until_wall_ns(state: State, held: Hold | None) -> int:
+    if held is None or state.layout is None:
         return 0
-    return _wall_ns(state, hold.deadline_ns(state.layout.plant.max_hold_ns, run.hold))
+    return _wall_ns(state, hold.deadline_ns(state.layout.plant.max_hold_ns, held))
 
 
 def _wall_ns(state: State, at_ns: int) -> int:

@@ -128,3 +128,33 @@ def test_a_step_that_fails_after_a_stop_is_told_as_failed():
     world.run_for(305 * MS)
     ask(world)
     assert world.run_until_ended().outcome is RunOutcome.STEP_FAILED
+
+
+def said(world):
+    return driver_status(world.state, NO_LINK, NO_SCAN).message
+
+
+def test_a_pause_that_is_taken_back_is_said_no_more():
+    world = running(purge(300), valve("tma", 2000)).run_for(500 * MS)
+    ask(world, RunAction.PAUSE)
+    assert "pauses at the next hold point" in said(world)
+    ask(world, RunAction.RUN)
+    assert said(world) == "the run goes on"
+
+
+def test_what_holds_a_run_is_said_though_somebody_asks_for_something():
+    world = running(wait(500), wait(500))
+    world.give(RecordRoom(at_ns=world.now, ok=False))
+    world.run_for(1 * S)
+    for action in (RunAction.PAUSE, RunAction.RUN, RunAction.STOP):
+        ask(world, action)
+        assert "events find no room on record" in said(world)
+
+
+def test_why_the_cleanup_runs_is_said_though_somebody_asks_for_something():
+    world = World().ready()
+    world.fates.append(lambda w: "refuse" if getattr(w.target, "bits", ()) == (True,) else None)
+    world.start(purge(300), valve("tma", 40), cleanup=(wait(5000),)).run_for(1 * S)
+    for action in (RunAction.PAUSE, RunAction.RUN):
+        ask(world, action)
+        assert "valve tma did not open" in said(world)

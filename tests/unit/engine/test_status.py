@@ -2,11 +2,12 @@
 
 import msgspec
 
+from ald.engine.inputs import AbortAsked
 from ald.engine.status import driver_status
 from ald.gateway.driver.requests import NO_LINK, NO_SCAN
 from ald.plant.model import digest
 from ald.records.event import RunOutcome
-from unit.engine.programs import MS, PLANT, UID, flow, loop, purge, valve, wait
+from unit.engine.programs import MS, PLANT, UID, flow, loop, prompt, purge, valve, wait
 from unit.engine.world import World
 
 
@@ -59,3 +60,15 @@ def test_the_status_does_not_grow_with_the_cycles():
         world.run_for(5 * 1000 * MS)
     sizes = [len(msgspec.msgpack.encode(status(world))) for world in (short, long)]
     assert abs(sizes[0] - sizes[1]) < 100
+
+
+def test_a_held_run_that_is_being_ended_says_so_and_asks_nobody_any_more():
+    world = World().ready().start(prompt()).run_for(100 * MS)
+    before = status(world).run
+    assert before is not None
+    assert before.prompt_id
+    world.give(AbortAsked(at_ns=world.now, uid=UID, by="anna", reason="smells"))
+    run = status(world).run
+    assert run is not None
+    assert (run.outcome, run.message, run.held, run.prompt_id) == (None, "smells", "", "")
+    assert (run.hold_reason, run.held_until_wall_ns, run.estimated_end_wall_ns) == ("", 0, 0)
