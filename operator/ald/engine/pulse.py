@@ -96,15 +96,17 @@ def answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict | None:
 def _opening_answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict | None:
     name = phase.leaf.valve
     if answer.ok:
-        turn.change_run(phase=replace(phase, opened_ack_ns=answer.acked_ns))
-        return None
+        phase = replace(phase, opened_ack_ns=answer.acked_ns)
+        turn.change_run(phase=phase)
+        return _over(turn, phase)
     if answer.unknown:
         return Fatal(
             outcome=of_unknown(turn),
             message=f"the PLC did not say whether valve {name} opened: {answer.error}",
         )
-    give_up(turn, phase, f"valve {name} did not open: {answer.error}")
-    return None
+    error = f"valve {name} did not open: {answer.error}"
+    give_up(turn, phase, error)
+    return _over(turn, replace(phase, error=error))
 
 
 def give_up(turn: Turn, phase: Pulsing, error: str) -> None:
@@ -115,7 +117,7 @@ def give_up(turn: Turn, phase: Pulsing, error: str) -> None:
         _close(turn, phase)
 
 
-def _closing_answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict:
+def _closing_answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict | None:
     name = phase.leaf.valve
     if answer.ok:
         shut = Known(value=0.0, acked_ns=answer.acked_ns)
@@ -123,17 +125,9 @@ def _closing_answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict:
             open_valves=turn.state.open_valves - {name},
             written={**turn.state.written, VALVE_PREFIX + name: shut},
         )
-        record(
-            turn,
-            phase,
-            (answer.sent_ns, answer.acked_ns),
-            WriteOutcome.CONFIRMED,
-            is_whole=not phase.error,
-        )
-        if phase.error:
-            return Failed(error=phase.error)
-        open_ns = phase.leaf.open_ns
-        return Done(due_ns=turn.run.due_ns + open_ns, nominal_ns=open_ns)
+        phase = replace(phase, closed_sent_ns=answer.sent_ns, closed_ack_ns=answer.acked_ns)
+        turn.change_run(phase=phase)
+        return _over(turn, phase)
     if answer.unknown:
         message = f"the PLC did not acknowledge the closing of valve {name}: {answer.error}"
         return Fatal(outcome=of_unknown(turn), message=message)
@@ -143,6 +137,19 @@ def _closing_answered(turn: Turn, phase: Pulsing, answer: Answered) -> Verdict:
     )
 
 
+def _over(turn: Turn, phase: Pulsing) -> Verdict | None:
+    """End the pulse once both edges are answered: that it is shut does not tell that it was open."""
+    is_opening = bool(phase.open_token) and not phase.opened_ack_ns and not phase.error
+    if not phase.closed_ack_ns or is_opening:
+        return None
+    closed = (phase.closed_sent_ns, phase.closed_ack_ns)
+    record(turn, phase, closed, WriteOutcome.CONFIRMED, is_whole=not phase.error)
+    if phase.error:
+        return Failed(error=phase.error)
+    open_ns = phase.leaf.open_ns
+    return Done(due_ns=turn.run.due_ns + open_ns, nominal_ns=open_ns)
+
+
 def of_unknown(turn: Turn) -> RunOutcome:
     """Return how a run ends of which a valve's position is not known: on a sound connection the link is not at fault."""
     return RunOutcome.VALVE_UNKNOWN if turn.state.connected else RunOutcome.LINK_LOST
@@ -150,6 +157,10 @@ def of_unknown(turn: Turn) -> RunOutcome:
 
 def record_cut_short(turn: Turn, phase: Pulsing) -> None:
     """Put a pulse on record that the safe state ended, or whose end is not known."""
+    if phase.closed_ack_ns:
+        closed = (phase.closed_sent_ns, phase.closed_ack_ns)
+        record(turn, phase, closed, WriteOutcome.CONFIRMED, is_whole=False)
+        return
     write = safing.closing_of(turn.state.safing, phase.leaf.valve)
     if write is None or write.outcome is None:
         record(turn, phase, (phase.closed_sent_ns, 0), WriteOutcome.UNKNOWN, is_whole=False)

@@ -4,7 +4,7 @@ import pytest
 
 from ald.engine.effects import Coils, Lane, Write
 from ald.engine.inputs import AbortAsked
-from ald.records.event import RunOutcome, StepEnded
+from ald.records.event import RunOutcome, StepEnded, WriteOutcome
 from unit.engine.programs import MS, S, flow, loop, purge, valve, wait
 from unit.engine.world import World
 
@@ -102,3 +102,62 @@ def test_an_edge_of_unknown_outcome_on_a_sound_connection_is_no_lost_link(bit):
     assert world.connected
     assert world.outcome is RunOutcome.VALVE_UNKNOWN
     assert not world.open_valves
+
+
+def late(world, monkeypatch, by_ns=60 * MS, fate="ok"):
+    """Have each opening answered so much later than the world would, as `fate` says: behind the closing after it."""
+    answered, known = world._acked, set()
+
+    def acked(write, sent_ns, _):
+        if write.target == Coils(address=8, bits=(True,)) and write.token not in known:
+            known.add(write.token)
+            world.at(by_ns, lambda: answered(write, sent_ns, fate))
+        else:
+            answered(write, sent_ns, _)
+
+    monkeypatch.setattr(world, "_acked", acked)
+    return world
+
+
+def test_a_pulse_is_done_when_both_edges_are_answered_in_whatever_order(monkeypatch):
+    world = late(World().ready(), monkeypatch).start(purge(300), valve("tma", 40), wait(200))
+    world.run_for(355 * MS)
+    assert not world.open_valves
+    assert world.pulses == []
+    ended = world.run_until_ended()
+    assert ended.outcome is RunOutcome.COMPLETED
+    (pulse,) = world.pulses
+    assert 0 < pulse.closed_ack_ns < pulse.opened_ack_ns
+    assert pulse.outcome is WriteOutcome.CONFIRMED
+    assert ended.timing.whole == 1
+    assert world.events(StepEnded)[-1].at_ns == pulse.due_ns + 240 * MS
+
+
+def test_an_opening_that_was_refused_is_no_dose_though_the_closing_was_answered_before(monkeypatch):
+    world = late(World().ready(), monkeypatch, fate="refuse")
+    ended = world.start(purge(300), valve("tma", 40), wait(200)).run_until_ended()
+    assert ended.outcome is RunOutcome.STEP_FAILED
+    assert "valve tma did not open" in ended.message
+    assert (ended.pulses, ended.timing.whole) == (1, 0)
+    assert edges(world) == [(8, (True,)), (8, (False,))]
+
+
+def test_an_opening_of_unknown_outcome_is_no_dose_though_the_closing_was_answered_before(
+    monkeypatch,
+):
+    world = late(World().ready(), monkeypatch, fate="unknown")
+    ended = world.start(purge(300), valve("tma", 40), wait(200)).run_until_ended()
+    assert ended.outcome is RunOutcome.VALVE_UNKNOWN
+    (pulse,) = world.pulses
+    assert (pulse.outcome, pulse.opened_ack_ns) == (WriteOutcome.CONFIRMED, 0)
+
+
+def test_a_pulse_aborted_between_the_two_answers_is_on_record_as_shut_when_it_was(monkeypatch):
+    world = late(World().ready(), monkeypatch).start(purge(300), valve("tma", 40), wait(200))
+    world.run_for(355 * MS)
+    world.give(AbortAsked(at_ns=world.now, uid="", by="tester", reason="enough"))
+    aborted_ns = world.now
+    assert world.run_until_ended().timing.whole == 0
+    (pulse,) = world.pulses
+    assert pulse.outcome is WriteOutcome.CONFIRMED
+    assert pulse.closed_sent_ns < pulse.closed_ack_ns < aborted_ns
