@@ -99,6 +99,8 @@ def scanned(turn: Turn, scan: Scan) -> None:
         _apply(turn, together.give_up(turn, wrong))
     elif wrong and isinstance(turn.run.phase, Pulsing):
         turn.change_run(doubt=wrong)
+        if leaf.is_ready(turn.run.phase):
+            _apply(turn, _pull(turn))
     elif wrong:
         _apply(turn, Failed(error=wrong))
     else:
@@ -226,10 +228,12 @@ def _failed(turn: Turn, error: str) -> Verdict | None:
     run = turn.run
     hold.end(turn)
     message = f"step {run.leaf.name}: {error}" if run.leaf is not None else error
-    if run.in_cleanup:
-        return Fatal(outcome=RunOutcome.STEP_FAILED, message=f"{message} (in the cleanup)")
-    if run.phase is not None:
+    if run.phase is not None and not isinstance(run.phase, Settling):
         leaf.ended(turn, error)
+    if run.in_cleanup:
+        before = run.failure or (demand.stopped(run) if run.stopped else "")
+        message += f" (in the cleanup after: {before})" if before else " (in the cleanup)"
+        return Fatal(outcome=RunOutcome.STEP_FAILED, message=message)
     turn.change_run(
         # What was given up because somebody stops the run is no failure.
         failure="" if run.stopped else message,
@@ -266,9 +270,14 @@ def _advance(turn: Turn) -> Verdict | None:
 
 
 def _pull(turn: Turn) -> Verdict | None:
-    """Trigger the pulse that is ready, unless the run holds before it; one that is to stop does not wait for what is in the way."""
+    """Trigger the pulse that is ready, unless the run holds before it; one that is to stop does not wait for what is in the way.
+
+    Nothing waits for one that is to fail.
+    """
     run = turn.run
     assert run.leaf is not None, "a pulse is ready"
+    if run.doubt:
+        return leaf.give_up(turn, run.doubt)
     if demand.is_stopping(run) and obstacle.before(turn.state, run.leaf, turn.at_ns) is not None:
         turn.change_run(stopped=True)
         return leaf.give_up(turn, demand.message(run))

@@ -16,7 +16,7 @@ from ald.engine.state import (
     Watching,
 )
 from ald.engine.turn import Turn
-from ald.engine.verdict import Fatal, Verdict
+from ald.engine.verdict import Failed, Fatal, Verdict
 from ald.errors import SafetyError
 from ald.program.model import Leaf, Prompt, Pulse, Purge, Ramp, Set, Wait, WaitFor
 from ald.program.start_at import RESTORE_MARK
@@ -61,7 +61,14 @@ def begin(turn: Turn, leaf: Leaf) -> Verdict | None:
             iterations=tuple(c.iteration for c in run.counters),
         )
     )
-    return guarded(turn, lambda: _began(turn, leaf))
+    verdict = guarded(turn, lambda: _began(turn, leaf))
+    match verdict:
+        case Failed(error=why) | Fatal(message=why) if turn.run.phase is None:
+            # It was over before it was under way, and on record it had begun.
+            ended(turn, why)
+        case _:
+            pass
+    return verdict
 
 
 def is_ready(phase: Phase | None) -> bool:

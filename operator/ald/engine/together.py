@@ -191,7 +191,7 @@ def _settled(turn: Turn, number: int, verdict: Verdict | None) -> Verdict | None
     """Put the end of a leaf on record, within its branch."""
     if isinstance(verdict, Done):
         leaf.ended(turn, turn.run.branches[number].cut)
-    elif isinstance(verdict, Failed) and not turn.run.in_cleanup:
+    elif isinstance(verdict, Failed) and turn.run.phase is not None:
         leaf.ended(turn, verdict.error)
     return verdict
 

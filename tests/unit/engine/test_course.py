@@ -1,8 +1,9 @@
 """From leaf to leaf: schedule, cleanup, room on record."""
 
+import pytest
 from msgspec.structs import replace
 
-from ald.engine.inputs import RecordRoom
+from ald.engine.inputs import ActionAsked, RecordRoom
 from ald.engine.leaf import LATE_NS
 from ald.engine.status import driver_status
 from ald.gateway.driver.requests import NO_LINK, NO_SCAN
@@ -14,7 +15,20 @@ from ald.records.event import (
     StepEnded,
     StepStarted,
 )
-from unit.engine.programs import MS, PLANT, S, assign, flow, loop, purge, valve, wait
+from ald.wire import RunAction
+from unit.engine.programs import (
+    MS,
+    PLANT,
+    UID,
+    S,
+    assign,
+    flow,
+    loop,
+    purge,
+    together,
+    valve,
+    wait,
+)
 from unit.engine.world import World
 
 
@@ -128,3 +142,54 @@ def test_a_step_that_is_under_way_is_not_broken_off_for_want_of_a_scan():
 def test_a_run_that_stays_unseen_ends_in_the_safe_state():
     world = unseen(wait(3000), wait(10))
     assert world.run_until_ended(within_ns=120 * S).outcome is RunOutcome.HOLD_TIMEOUT
+
+
+def refusing(world, bit):
+    world.fates.append(
+        lambda w: (
+            "refuse" if w.lane.value == "recipe" and getattr(w.target, "bits", ()) == bit else None
+        )
+    )
+    return world
+
+
+@pytest.mark.parametrize("is_beside", [False, True])
+def test_a_pulse_that_fails_in_the_cleanup_is_on_record_once(is_beside):
+    world = refusing(World().ready(), (True,))
+    pulse = together([valve("tma", 40)], [wait(10)]) if is_beside else valve("tma", 40)
+    world.start(purge(300), cleanup=[pulse])
+    ended = world.run_until_ended()
+    assert ended.outcome is RunOutcome.STEP_FAILED
+    assert (len(world.pulses), ended.pulses) == (1, 1)
+    errors = [e.error for e in world.events(StepEnded)]
+    assert errors.count("valve tma did not open: refused") == 1
+    assert len(world.events(StepEnded)) == len(world.events(StepStarted))
+
+
+def test_a_value_that_does_not_show_while_a_valve_is_open_in_the_cleanup_ends_its_pulse_once():
+    world = World().ready()
+    world.overrides["heater.setpoint"] = 0.0
+    world.start(purge(300), cleanup=[assign(50.0), valve("tma", 1000)])
+    ended = world.run_until_ended()
+    assert ended.outcome is RunOutcome.STEP_FAILED
+    assert (len(world.pulses), ended.pulses) == (1, 1)
+    assert len(world.events(StepEnded)) == len(world.events(StepStarted))
+
+
+def test_the_end_names_what_failed_first_though_the_cleanup_failed_too():
+    world = refusing(World().ready(), (True,))
+    world.start(purge(300), valve("tma", 40), cleanup=[valve("vent", 40)])
+    ended = world.run_until_ended()
+    assert "step dose-vent: valve vent did not open" in ended.message
+    assert "in the cleanup after: step dose-tma: valve tma did not open" in ended.message
+
+
+def test_the_end_of_a_stopped_run_whose_cleanup_failed_says_that_it_was_stopped():
+    world = refusing(World().ready(), (True,)).start(
+        wait(100), wait(100), cleanup=[valve("vent", 40)]
+    )
+    stop = ActionAsked(at_ns=world.now, uid=UID, action=RunAction.STOP, by="anna", reason="enough")
+    world.give(stop)
+    ended = world.run_until_ended()
+    assert ended.outcome is RunOutcome.STEP_FAILED
+    assert "in the cleanup after: stopped after 1 steps: enough (by anna)" in ended.message

@@ -5,10 +5,12 @@ import pytest
 from ald.engine.leaf import KINDS
 from ald.records.event import RunOutcome, StepEnded, StepStarted, Written
 from unit.engine.programs import (
+    MS,
     assign,
     prompt,
     purge,
     ramp,
+    together,
     valve,
     wait,
     wait_for,
@@ -44,3 +46,29 @@ def test_a_broken_rule_undoes_what_the_leaf_began():
     world = World().ready().start(assign(501.0))
     assert world.run_until_ended().outcome is RunOutcome.SAFETY_VIOLATION
     assert [event for event in world.events(Written) if event.by == "assign"] == []
+
+
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [
+        (assign(501.0), "501"),
+        (ramp(5.0, 5.0), "nowhere to start"),
+        (purge(100), "give it its value back"),
+        (valve("tma", 40), "needs 250ms more purge"),
+    ],
+)
+@pytest.mark.parametrize("is_beside", [False, True])
+@pytest.mark.parametrize("is_last", [False, True])
+def test_a_leaf_that_fails_as_it_begins_has_its_end_and_the_reason_on_record(
+    step, why, is_beside, is_last
+):
+    world = World().ready()
+    world.overrides |= {"heater.setpoint": None, "mfc.setpoint": None}
+    world.run_for(200 * MS)
+    steps = [together([step], [wait(50)])] if is_beside else [step]
+    world.start(*([] if is_last else steps), cleanup=steps if is_last else ())
+    world.run_until_ended()
+    begun = {event.ordinal for event in world.events(StepStarted)}
+    ends = {event.ordinal: event.error for event in world.events(StepEnded)}
+    assert (set(ends), len(world.events(StepEnded))) == (begun, len(begun))
+    assert why in ends[1]

@@ -10,6 +10,7 @@ from unit.engine.programs import (
     PLANT,
     UID,
     S,
+    assign,
     flow,
     purge,
     timed,
@@ -125,4 +126,24 @@ def test_a_stop_ends_branches_one_of_which_is_held_before_its_trigger():
     make_room(ask(seen, RunAction.STOP).run_for(1 * S))
     assert seen.run_until_ended().outcome is RunOutcome.STOPPED
     assert not valve_edges(seen)
+    assert seen.value("mfc.setpoint") == 5.0
+
+
+@pytest.mark.parametrize("is_paused", [True, False])
+def test_a_value_that_does_not_come_keeps_the_next_pulse_from_its_trigger(is_paused):
+    seen = world(round_trip_ns=50 * MS)
+    seen.overrides["heater.setpoint"] = 0.0
+    seen.start(purge(300), assign(50.0), valve("tma", 5), wait(100), cleanup=[flow(5.0)])
+    while not seen.events(PulseOpening):
+        seen.run_for(MS)
+    if is_paused:
+        ask(seen, RunAction.PAUSE)
+    else:
+        seen.give(RecordRoom(at_ns=seen.now, ok=False))
+    make_room(seen.run_for(2 * S))
+    ended = seen.run_until_ended()
+    assert ended.outcome is RunOutcome.STEP_FAILED
+    assert "heater.setpoint reads 0" in ended.message
+    assert not valve_edges(seen)
+    assert len(seen.pulses) == 1
     assert seen.value("mfc.setpoint") == 5.0
