@@ -131,8 +131,9 @@ def link_down(turn: Turn, given: LinkDown) -> None:
         ending.abort(turn, RunOutcome.LINK_LOST, given.message)
         ending.end_aborted(turn)
     safing.interrupted(turn)
-    # The PLC may come back as another: what was read and written before says nothing about it.
-    turn.change(scan=None, written={}, widths={}, violated={}, unready={})
+    # The PLC may come back as another: what was read and written before says nothing about it, and nobody sees meanwhile
+    # what a hand on its panel opens.
+    turn.change(scan=None, written={}, widths={}, violated={}, unready={}, exposures={})
     if turn.is_in(MachineState.IDLE):
         turn.move(Cause.STOP, "LinkDown", given.message)
     elif turn.is_in(MachineState.STOPPED):

@@ -2,7 +2,7 @@
 
 from ald.engine import branch, counter, demand
 from ald.engine.inputs import OpenLeaf, OpenPulse, OpenRun, Unsafe
-from ald.engine.state import Phase, Pulsing, Run, Settling, State
+from ald.engine.state import Phase, Pulsing, Run, Settling, State, phases
 from ald.records.event import MachineState, TimedBy
 
 
@@ -33,7 +33,7 @@ def open_run(state: State) -> OpenRun | None:
             for _, each in branch.under_way(run)
         ),
         attempt=run.attempt,
-        resumable=state.ending is None and not run.in_cleanup and not demand.is_stopping(run),
+        resumable=state.ending is None and _goes_on(run),
         begun=run.begun,
         width_counts=run.widths.counts,
         is_counted=run.is_counted,
@@ -49,6 +49,16 @@ def unsafe(state: State) -> Unsafe | None:
     if not is_latched and (safing is None or not safing.full):
         return None
     return Unsafe(valves=tuple(sorted(state.open_valves)), latch=is_latched)
+
+
+def _goes_on(run: Run) -> bool:
+    """Tell whether nothing is about to end the steps: no stop, and no failure that still waits for valves to be shut."""
+    has_failed = run.broken or run.doubt or any(_is_refused(phase) for phase in phases(run))
+    return not (run.in_cleanup or demand.is_stopping(run) or has_failed)
+
+
+def _is_refused(phase: Phase) -> bool:
+    return isinstance(phase, Pulsing) and bool(phase.error)
 
 
 def _open_pulse(run: Run, phase: Phase | None, due_ns: int) -> OpenPulse | None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ald.engine.effects import Coils, Journal, Lane, Write
-from ald.engine.inputs import AbortAsked, RunGiven
+from ald.engine.inputs import AbortAsked, RunGiven, WatchdogSeen
 from ald.engine.safety import violation
 from ald.engine.state import Pulsing, Safing, State
 from ald.engine.step import step
@@ -123,6 +123,20 @@ def test_exposure_is_remembered_from_run_to_run():
     world.start(valve("water", 40), uid="8c9e6679-7425-40de-944b-e07fc1f90ae7")
     world.run_for(1 * S)
     assert world.outcome is RunOutcome.SAFETY_VIOLATION
+
+
+@pytest.mark.parametrize("steps", [(flow(20.0), purge(300)), (purge(300), valve("tma", 40))])
+def test_nothing_counts_as_purged_over_a_lost_connection(steps):
+    world = World().ready().start(*steps)
+    world.run_until_ended()
+    world.disconnect()
+    # Meanwhile somebody may open any valve at the PLC's panel, and shut it again.
+    world.run_for(10 * S)
+    world.connect()
+    world.give(WatchdogSeen(at_ns=world.now, ok=True))
+    world.run_for(300 * MS)
+    world.start(valve("tma", 40), uid="7c9e6679-7425-40de-944b-e07fc1f90ae7")
+    assert world.run_until_ended().outcome is RunOutcome.SAFETY_VIOLATION
 
 
 def test_a_first_pulse_after_a_start_needs_the_minimum_purge():

@@ -3,8 +3,20 @@
 import msgspec
 
 from ald.engine.inputs import OpenRun
+from ald.engine.state import Pulsing, phases
 from ald.engine.trace import open_run
-from unit.engine.programs import MS, UID, flow, loop, purge, valve, wait
+from unit.engine.programs import (
+    MS,
+    UID,
+    S,
+    assign,
+    flow,
+    loop,
+    purge,
+    together,
+    valve,
+    wait,
+)
 from unit.engine.world import World
 
 
@@ -35,3 +47,45 @@ def test_it_survives_its_encoding():
     world = World().ready().start(wait(1000))
     found = open_run(world.state)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(found), type=OpenRun) == found
+
+
+def refused(world):
+    world.fates.append(lambda w: "refuse" if getattr(w.target, "bits", ()) == (True,) else None)
+    return world
+
+
+def is_failing(phase):
+    return isinstance(phase, Pulsing) and bool(phase.error)
+
+
+def test_a_run_is_not_taken_up_when_a_step_has_failed_and_only_the_closing_of_its_valve_is_waited_for():
+    world = refused(World(round_trip_ns=20 * MS).ready()).start(purge(300), valve("tma", 100))
+    for _ in range(500):
+        if world.state.run is not None and any(is_failing(p) for p in phases(world.state.run)):
+            break
+        world.run_for(MS)
+    found = open_run(world.state)
+    assert found is not None
+    assert found.pulse is not None, "its closing is on its way"
+    assert not found.resumable
+
+
+def test_a_run_is_not_taken_up_when_a_branch_has_failed_and_another_still_has_a_valve_open():
+    world = refused(World().ready())
+    world.fates.insert(0, lambda w: "ok" if getattr(w.target, "address", 0) == 11 else None)
+    world.start(purge(300), together([valve("tma", 40), wait(100)], [valve("vent", 2000)]))
+    world.run_for(1 * S)
+    assert world.open_valves == {"vent"}
+    found = open_run(world.state)
+    assert found is not None
+    assert not found.resumable
+
+
+def test_a_run_is_not_taken_up_when_a_value_has_not_come_and_a_valve_is_still_open():
+    world = World().ready()
+    world.overrides["heater.setpoint"] = 0.0
+    world.start(purge(300), assign(50.0), valve("tma", 2000)).run_for(1 * S)
+    assert world.open_valves == {"tma"}
+    found = open_run(world.state)
+    assert found is not None
+    assert not found.resumable
