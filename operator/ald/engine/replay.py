@@ -92,7 +92,10 @@ class Replay:
             CorruptRecordError: as `replay_run`.
         """
         if self.ended is not None:
-            self._look_for_more(record.what)
+            try:
+                self._look_for_more(record.what)
+            except CorruptRecordError as error:
+                raise CorruptRecordError(f"position {record.position}: {error}") from error
         if self.is_over or self.ended is not None:
             return
         match record.what:
@@ -109,10 +112,22 @@ class Replay:
                 self._pending.append((record.position, event))
 
     def _look_for_more(self, what: Event | Scan) -> None:
-        """See whether the run is resumed; only one that a restart has ended can be, and only before another one."""
-        if isinstance(what, RunStarted) and not self.is_over:
-            self.is_over = what.run.uid != self._uid
-            self.ended = self.ended if self.is_over else None
+        """See whether the run is resumed; only one that a restart has ended can be, and only before another one.
+
+        Raises:
+            CorruptRecordError: it is, and what says so is not on record.
+        """
+        if self.is_over:
+            return
+        match what:
+            case RunStarted(run=run) if run.uid == self._uid:
+                self.ended = None
+            case InputsTaken(run=uid) if uid != self._uid:
+                self.is_over = True
+            case InputsTaken() if any(isinstance(e, taken.RunNamed) for e in taken.inputs_of(what)):
+                raise CorruptRecordError("the run was taken up, and that is missing before it")
+            case _:
+                pass
 
     def _close(self, position: int, inputs: InputsTaken) -> None:
         """Judge the events of one step by the inputs that follow them."""

@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from ald.engine.inputs import AbortAsked, ActionAsked, OpenRun, RunGiven
-from ald.engine.replay import replay_run
+from ald.engine.replay import Replay, replay_run
 from ald.engine.status import driver_status
 from ald.engine.trace import open_run
-from ald.errors import RefusedError
+from ald.errors import CorruptRecordError, RefusedError
 from ald.gateway.driver.requests import NO_LINK, NO_SCAN
 from ald.program.resume import resumed
 from ald.records.event import PulseDone, RunEnded, RunOutcome, RunStarted, StepStarted
@@ -190,6 +190,47 @@ def test_no_valve_opens_before_the_machine_is_ready_again():
         go_on(second, program)
     assert refused.value.reason == "NotIdle"
     assert second.state.run is None
+
+
+def taken_up():
+    """Return the record of a run in two attempts, and the index of the record that begins the second one."""
+    first = begun()
+    second = restarted(left(first))
+    go_on(second, rest(second)).run_until_ended()
+    records = [*recorded(first.inputs), *recorded(second.inputs)]
+    at = max(i for i, each in enumerate(records) if isinstance(each, RunStarted))
+    return records, at
+
+
+def test_a_second_attempt_that_is_said_to_be_another_run_does_not_replay():
+    records, at = taken_up()
+    started = records[at]
+    assert isinstance(started, RunStarted)
+    other = msgspec.structs.replace(started.run, uid=OTHER)
+    records[at] = msgspec.structs.replace(started, run=other)
+    with pytest.raises(CorruptRecordError, match="position"):
+        replay_run(positions(records), UID)
+
+
+def test_a_second_attempt_without_its_beginning_does_not_replay():
+    records, at = taken_up()
+    with pytest.raises(CorruptRecordError, match="taken up"):
+        replay_run(positions([*records[:at], *records[at + 1 :]]), UID)
+
+
+def test_another_run_after_one_that_was_cut_short_ends_its_replay():
+    first = begun()
+    second = restarted(left(first))
+    other = compiled(purge(300), wait(10))
+    second.give(RunGiven(at_ns=second.now, order=order(other, OTHER)))
+    second.run_until_ended()
+    records = positions([*recorded(first.inputs), *recorded(second.inputs)])
+    found = Replay(UID)
+    for each in records:
+        found.take(each)
+    assert found.is_over
+    assert found.result().ended is not None
+    assert replay_run(records, OTHER).ended == second.events(RunEnded)[-1]
 
 
 def test_all_attempts_replay_as_one_run():
