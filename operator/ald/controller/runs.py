@@ -294,7 +294,10 @@ class Runs:
         await self._parts.set_finalizer(run, names.RUN_FINALIZER, present=True)
         newest = self._parts.world.find(RUN, key_of(run))
         recipe = self._recipe(run)
-        if newest is None or recipe is None or not wants_start(newest):
+        # A recipe that was edited meanwhile is not what would run, and what goes on record is what runs.
+        is_its = recipe is not None and memory.checked_for[:2] == (uid(recipe), generation(recipe))
+        if newest is None or recipe is None or not is_its or not wants_start(newest):
+            self._look_again(self._parts.clock.monotonic_ns())
             return True
         interrupted = self._interrupted(newest)
         self._starting = uid(run)

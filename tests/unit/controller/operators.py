@@ -91,6 +91,7 @@ class ScriptedGateway:
     def __init__(self) -> None:
         self.driver: DriverStatus | None = s.idle()
         self.calls: list[tuple[str, str]] = []
+        self.orders: list[RunOrder] = []
         self.fail: dict[str, AldError] = {}
         self.before: dict[str, Callable[[], Any]] = {}
         self.revision = 1
@@ -121,6 +122,7 @@ class ScriptedGateway:
 
     async def start(self, order: RunOrder) -> GatewayStatus:
         await self._call("start", order.run.name)
+        self.orders.append(order)
         return self.change(run=progress(order), state=MachineState.EXECUTE)
 
     async def abort(self, uid: str, order: AbortOrder) -> GatewayStatus:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 
+import msgspec
 import pytest
 
 from ald.controller import names
@@ -10,6 +11,7 @@ from ald.controller.names import Key
 from ald.controller.views import Reach
 from ald.errors import PeerError, RefusedError
 from ald.records.event import MachineState, RunOutcome
+from fixtures.played_gateway import progress
 from unit.controller import situations as s
 from unit.controller.run_cases import NAME, Case
 
@@ -27,6 +29,46 @@ async def test_a_run_is_kept_by_finalizers_before_the_gateway_has_it():
     assert case.bench.gateway.sent("start") == [NAME]
     assert case.bench.reason(s.RUN) == "Running"
     assert case.runs.has_active
+
+
+@pytest.mark.requirement("REC-05")
+async def test_a_recipe_edited_just_before_the_order_is_compiled_anew_so_that_the_record_has_what_runs():
+    case = Case()
+
+    def edit():
+        newer = s.edited(s.edited(s.RECIPE, "spec.description", "edited"), "metadata.generation", 7)
+        case.bench.change(s.edited(newer, "metadata.resourceVersion", "9999"))
+
+    case.bench.cluster.after["merge RecipeRun"] = edit
+    await case.go()
+    assert case.bench.gateway.orders == []
+    assert 0 < case.runs.due_ns <= case.bench.clock.now_ns
+    await case.go()
+    (order,) = case.bench.gateway.orders
+    assert order.program.recipe_generation == 7
+    assert msgspec.json.decode(order.recipe_source)["description"] == "edited"
+
+
+@pytest.mark.requirement("REC-05")
+@pytest.mark.parametrize("is_deleted", [False, True])
+async def test_a_recipe_edited_or_deleted_while_its_run_is_on_changes_nothing_of_it(is_deleted):
+    case = Case()
+    await case.go()
+    (order,) = case.bench.gateway.orders
+    if is_deleted:
+        case.bench.forget(case.bench.read("Recipe", s.RECIPE["metadata"]["name"]))
+    else:
+        newer = s.edited(s.edited(s.RECIPE, "spec.description", "edited"), "metadata.generation", 7)
+        case.bench.change(s.edited(newer, "metadata.resourceVersion", "9999"))
+    for _ in range(3):
+        case.bench.clock.pass_s(200)
+        await case.go()
+        assert case.bench.reason(s.RUN) == "Running"
+    case.link.take(case.bench.gateway.change(run=progress(order, outcome=RunOutcome.COMPLETED)))
+    await case.go()
+    assert case.bench.reason(s.RUN) == "Completed"
+    assert case.bench.gateway.orders == [order]
+    assert case.read()["status"]["programDigest"] == order.program_digest
 
 
 async def test_a_run_is_never_sent_twice():
