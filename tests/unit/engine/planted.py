@@ -17,6 +17,8 @@ from msgspec.structs import replace
 
 from ald.engine import (
     admission,
+    course,
+    interlock,
     leaf,
     obstacle,
     positions,
@@ -29,6 +31,7 @@ from ald.engine import (
 )
 from ald.engine.effects import Journal, Write
 from ald.engine.turn import Turn
+from ald.engine.verdict import Done, Fatal
 from ald.gateway.driver import executor, readback
 from ald.gateway.driver.station import Station
 from ald.plant import timed_pulse
@@ -36,13 +39,15 @@ from ald.plc.leaving import Leaving
 from ald.plc.link import Link
 from ald.plc.unsettled import Finding
 from ald.program import resume
-from ald.records.event import PulseOpening, StepStarted, WriteOutcome
+from ald.records.event import PulseOpening, RunOutcome, StepStarted, WriteOutcome
 from unit.engine.programs import MS
 from unit.engine.simulated_parts import BrokenError
 from unit.engine.simulation import play
 
 SEEDS = 1000
 """A bug that this many seeds do not find is not found."""
+
+NOTHING = interlock.Judgement(violated={}, tripped=(), satisfied=())
 
 Plant = Callable[[], contextlib.AbstractContextManager[Any]]
 PLANTED: dict[str, Plant] = {}
@@ -157,6 +162,35 @@ def unawaited() -> Any:
 @planted("a write that the PLC failed at counts as done whatever is read back")
 def assumed() -> Any:
     return mock.patch.object(readback, "judge", return_value=Finding.CONFIRMED)
+
+
+@planted("a pulse is done when its closing is answered, whatever becomes of its opening")
+def half_answered() -> Any:
+    def over(original: Any, turn: Turn, phase: Any) -> Any:
+        is_opening = phase.closed_ack_ns and not phase.opened_ack_ns and not phase.error
+        if not is_opening:
+            return original(turn, phase)
+        closed = (phase.closed_sent_ns, phase.closed_ack_ns)
+        pulse.record(turn, phase, closed, WriteOutcome.CONFIRMED, is_whole=True)
+        open_ns = phase.leaf.open_ns
+        return Done(due_ns=turn.run.due_ns + open_ns, nominal_ns=open_ns)
+
+    return wrapped(pulse, "_over", over)
+
+
+@planted("what an interlock says of the plant goes unnoticed")
+def unlocked() -> Any:
+    return mock.patch.object(interlock, "judge", return_value=NOTHING)
+
+
+@planted("a step that fails in the cleanup stays under way")
+def unended() -> Any:
+    def failed(original: Any, turn: Turn, error: str) -> Any:
+        if turn.run.in_cleanup:
+            return Fatal(outcome=RunOutcome.STEP_FAILED, message=error)
+        return original(turn, error)
+
+    return wrapped(course, "_failed", failed)
 
 
 @planted("an opening is not put on record")

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ald.engine.timed import DONE_WITHIN_NS
+from unit.engine import simulated_interlocks
 from unit.engine.programs import MS, PLANT, S, timed
 from unit.engine.simulated_timers import Timers
 
@@ -48,6 +49,7 @@ class Plc:
         # Valves that somebody else has opened, and those that somebody else has shut in mid-pulse, each with when.
         self.strange_ns: dict[int, int] = {}
         self.robbed_ns: dict[int, int] = {}
+        self.hot_ns: int | None = None
         self.timers = Timers(sim, self)
 
     def serve(self, pdu: bytes) -> bytes:
@@ -118,6 +120,7 @@ class Plc:
     def tidy_up(self) -> None:
         """Whoever opened valves by hand shuts them, and the gas flows again."""
         self.stuck_ns = None
+        simulated_interlocks.cool(self.sim)
         self.timers.mend()
         for coil in list(self.strange_ns):
             self.meddle(coil)
@@ -148,6 +151,7 @@ class Plc:
         self.opens[name] += 1
         recorded = sim.rules.openings[name]
         sim.require(self.opens[name] <= recorded, f"{name} opened without a record of it")
+        simulated_interlocks.opened(sim, name)
         if coil not in GROUP:
             return
         others = [VALVES[c].name for c in GROUP if c != coil and c in self.opened_ns]

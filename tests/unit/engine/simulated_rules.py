@@ -28,6 +28,7 @@ from ald.records.event import (
     run_of,
 )
 from ald.wire import DriverStatus, RunProgress
+from unit.engine import simulated_interlocks
 from unit.engine.programs import MS, PLANT, S
 from unit.engine.simulated_plc import BEAT, GROUP, TIMED, TRIGGERS, VALVES, WIDTHS
 
@@ -60,6 +61,7 @@ class Rules:
         self.openings = dict.fromkeys(COILS, 0)
         self.claimed: dict[str, int] = {}
         self.attempts: dict[str, int] = {}
+        self.done: dict[int, PulseDone] = {}
         self._pulsed: set[tuple[str, str, tuple[int, ...]]] = set()
         self._began: set[tuple[type, str, int]] = set()
 
@@ -142,21 +144,31 @@ class Rules:
     def _nothing_is_on(self) -> None:
         self.steps.clear()
         self.opening.clear()
+        self.done.clear()
 
     def _in_run(self, event: StepStarted | StepEnded | PulseOpening | PulseDone) -> None:
         self._once(event, event.run, event.ordinal)
         match event:
             case StepStarted():
                 self._watched()
+                simulated_interlocks.begins(self.sim)
                 self.steps[event.ordinal] = event
                 self._not_twice(event)
             case StepEnded():
-                self.steps.pop(event.ordinal, None)
+                self._step_ended(event)
             case PulseOpening():
                 self.openings[event.valve] += 1
                 self.opening[event.valve] = event
             case PulseDone():
                 self._pulse_done(event)
+
+    def _step_ended(self, event: StepEnded) -> None:
+        """A pulse is a dose only where the PLC has said that the valve opened."""
+        step, pulse = self.steps.pop(event.ordinal, None), self.done.pop(event.ordinal, None)
+        if step is None or step.step != "valve" or event.error:
+            return
+        is_dose = pulse is not None and pulse.opened_ack_ns > 0
+        self.sim.require(is_dose, f"{step.name} is done, and nobody said that its valve opened")
 
     def _not_twice(self, event: StepStarted) -> None:
         """No pulse of a cycle is begun twice, in however many attempts."""
@@ -167,6 +179,7 @@ class Rules:
 
     def _pulse_done(self, event: PulseDone) -> None:
         self.opening.pop(event.valve, None)
+        self.done[event.ordinal] = event
         sent_ns = event.opened_sent_ns
         self.sim.require(not 0 < sent_ns < event.due_ns, f"{event.valve} opened before its time")
         is_open = self.sim.plc.coils.get(COILS[event.valve], False)
@@ -256,6 +269,10 @@ class Rules:
         done = sum(isinstance(e, PulseDone) and e.run == uid for e in sim.journal)
         is_right = run.pulses == done if run.exact else run.pulses <= done
         sim.require(is_right, f"a status counts {run.pulses} pulses, the record {done}")
+        steps = sum(isinstance(e, StepEnded) and e.run == uid and not e.error for e in sim.journal)
+        is_right = run.leaves_done == steps if run.exact else run.leaves_done <= steps
+        sim.require(is_right, f"a status counts {run.leaves_done} steps, the record {steps}")
+        sim.require(run.leaves_done <= run.leaves_total, f"{run.leaves_done} of fewer steps")
 
     # At the PLC, some time after somebody else moved a valve.
 
@@ -283,6 +300,9 @@ class Rules:
         begun = {(e.run, e.ordinal) for e in sim.journal if isinstance(e, PulseOpening)}
         done = {(e.run, e.ordinal) for e in sim.journal if isinstance(e, PulseDone)}
         sim.require(is_lost or begun == done, f"pulses without an end: {sorted(begun ^ done)}")
+        begun = {(e.run, e.ordinal) for e in sim.journal if isinstance(e, StepStarted)}
+        over = {(e.run, e.ordinal) for e in sim.journal if isinstance(e, StepEnded)}
+        sim.require(is_lost or begun == over, f"steps without an end: {sorted(begun ^ over)}")
         records = [Recorded(position=i, what=each) for i, each in enumerate(sim.records, 1)]
         for uid, end in ended.items():
             try:

@@ -14,7 +14,16 @@ from ald.gateway.driver.requests import NO_LINK, NO_SCAN
 from ald.plant.model import Plant
 from ald.program.model import Program
 from ald.program.resume import resumed
-from ald.wire import ActionOrder, DirectRun, GoSafe, RunAction, SafeStateOrder, StartRun
+from ald.wire import (
+    ActionOrder,
+    Confirm,
+    ConfirmOrder,
+    DirectRun,
+    GoSafe,
+    RunAction,
+    SafeStateOrder,
+    StartRun,
+)
 from unit.engine.programs import MS, S, order
 from unit.engine.simulated_plc import BEAT, WIDTHS
 
@@ -25,6 +34,8 @@ UNTIL_NS = 5 * S
 LOOK_EVERY_NS = 150 * MS
 RESUMED_SHARE = 0.4
 """Of the lives; in the others a run that was cut short is left as it is."""
+ANSWERED_SHARE = 0.6
+"""Of the lives; in the others nobody answers a prompt."""
 STRANGE_MS = (7, 4000)
 """Widths that no program has."""
 
@@ -39,6 +50,9 @@ def schedule(sim: Simulation) -> None:
             ways = [functools.partial(_direct, sim, action) for action in (*RunAction, *RunAction)]
             way: Callable[[], None] = rng.choice([*ways, functools.partial(_safe, sim)])
             sim.at(min(when, sim.start_ns + UNTIL_NS), way)
+    if rng.random() < ANSWERED_SHARE:
+        for after_ns in range(0, UNTIL_NS, LOOK_EVERY_NS):
+            sim.at(sim.start_ns + after_ns, functools.partial(_confirm, sim))
     hand = random.Random(f"widths {sim.seed}")
     if sim.is_timed and hand.random() < 0.5:
         when = sim.start_ns + hand.randrange(UNTIL_NS)
@@ -80,6 +94,16 @@ def _look(sim: Simulation) -> None:
     asked = rest(sim.executor._state, sim.wholes, sim.plant)
     if asked is not None:
         sim.requests.append(asked)
+
+
+def _confirm(sim: Simulation) -> None:
+    """Answer the prompt that waits, as somebody would who sees it in the status."""
+    if sim.executor is None:
+        return
+    progress = driver_status(sim.executor._state, NO_LINK, NO_SCAN).run
+    if progress is not None and progress.prompt_id:
+        order = ConfirmOrder(target=progress.prompt_id, by="t", comment="c")
+        sim.requests.append(Confirm(order=order))
 
 
 def _direct(sim: Simulation, action: RunAction) -> None:

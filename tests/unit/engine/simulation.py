@@ -51,7 +51,7 @@ from ald.wire import (
     PlantPush,
     StartRun,
 )
-from unit.engine import simulated_programs, simulated_verbs
+from unit.engine import simulated_interlocks, simulated_programs, simulated_verbs
 from unit.engine.programs import (
     MS,
     PLANT,
@@ -113,6 +113,7 @@ class Simulation:
             timeout_ns=self.rng.choice((200, 500, 1000)) * MS,
         )
         plant = replace(PLANT, link=link, max_hold_ns=1 * S, scan_period_ns=200 * MS)
+        plant = simulated_interlocks.guarded(seed, plant)
         # Apart from the others as well: of half of the machines the PLC times some valves.
         self.is_timed = random.Random(f"timers of {seed}").random() < 0.5
         self.plant = timed(plant, *TIMED) if self.is_timed else plant
@@ -311,6 +312,7 @@ class Simulation:
             self.at(when, self.rng.choice(rare))
             self.at(when + self.rng.randrange(S), self.ask_clear)
         simulated_verbs.schedule(self)
+        simulated_interlocks.schedule(self)
         simulated_verbs.schedule_resumes(self)
         self.at(self.start_ns + QUIET_FROM_NS + S, self.ask_abort)
         self.at(self.start_ns + QUIET_FROM_NS, lambda: setattr(self, "is_full", False))
