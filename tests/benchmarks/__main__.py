@@ -105,7 +105,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Ends with 0: every bar reached; 1: a bar missed, or (compare) fallen behind the baseline; 2: wrong usage;"
         " 3: fewer than five rounds without steal, so no figure.",
     )
-    parser.add_argument("name", choices=(*catalogue.NAMES, "all", "compare"))
+    parser.add_argument(
+        "name", choices=(*catalogue.NAMES, *catalogue.ON_A_CLUSTER, "all", "compare")
+    )
     parser.add_argument("--rounds", type=_rounds, default=0, help="quiet rounds wanted, 5 to 20")
     parser.add_argument(
         "--soak",

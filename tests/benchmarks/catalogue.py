@@ -5,6 +5,10 @@ import importlib
 from benchmarks.rounds import Benchmark
 
 NAMES = ("link", "scan", "decode", "write", "pulse", "abort", "engine", "gateway")
+"""What `all` measures."""
+
+ON_A_CLUSTER = ("pod",)
+"""Needs a cluster with the product on it."""
 
 
 def load(name: str) -> Benchmark:

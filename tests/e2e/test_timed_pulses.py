@@ -1,12 +1,11 @@
 """Pulses that the PLC times: a second machine on the cluster, with a simulator built from it."""
 
-import copy
-import dataclasses
 from collections.abc import Iterator
 
 import pytest
 import yaml
 
+from fixtures.second_machine import second_machine
 from fixtures.system import EXAMPLES, Object, System, run_document
 from fixtures.wait import eventually
 
@@ -55,46 +54,14 @@ def machine() -> Object:
     return found
 
 
-def simulator_of(system: System, document: Object) -> list[Object]:
-    """Return what the chart has installed for its simulator, under another name and built from this Machine."""
-    labels = {"app.kubernetes.io/name": SIMULATOR, "app.kubernetes.io/instance": "test"}
-    installed = {
-        kind: system.get(kind, "ald-simulator") for kind in ("configmap", "service", "deployment")
-    }
-    spec = copy.deepcopy(installed["deployment"]["spec"])
-    spec["selector"]["matchLabels"] = spec["template"]["metadata"]["labels"] = labels
-    spec["template"]["spec"]["volumes"] = [{"name": "machine", "configMap": {"name": SIMULATOR}}]
-    bodies: dict[str, Object] = {
-        "configmap": {"data": {"machine.yaml": yaml.safe_dump(document, allow_unicode=True)}},
-        "service": {"spec": {"selector": labels, "ports": installed["service"]["spec"]["ports"]}},
-        "deployment": {"spec": spec},
-    }
-    return [
-        {
-            "apiVersion": installed[kind]["apiVersion"],
-            "kind": installed[kind]["kind"],
-            "metadata": {"name": SIMULATOR, "labels": labels},
-            **body,
-        }
-        for kind, body in bodies.items()
-    ]
-
-
 @pytest.fixture
 def timed(idle: System) -> Iterator[System]:
     """The system with the second machine Idle, its simulator as the witness; both go afterwards."""
-    document = machine()
-    made = simulator_of(idle, document)
-    try:
-        idle.apply({"apiVersion": "v1", "kind": "List", "items": [*made, document, RECIPE]})
-        idle.wait_for("machine", MACHINE, lambda o: o["status"]["state"] == "Idle", within_s=120)
-        yield dataclasses.replace(idle, simulator=SIMULATOR)
-    finally:
-        idle.delete("run", "timed")
-        idle.delete("machine", MACHINE)
-        idle.delete("recipe", "timed")
-        for each in made:
-            idle.delete(each["kind"], SIMULATOR)
+    with second_machine(idle, machine(), RECIPE) as system:
+        try:
+            yield system
+        finally:
+            system.delete("run", "timed")
 
 
 @pytest.mark.requirement("REC-06")
