@@ -5,6 +5,7 @@ import pytest
 from benchmarks import bench_pod
 from benchmarks.bench_pod import WIDTHS_MS, errors_ms
 from benchmarks.bench_pulse import COIL, MS
+from benchmarks.rounds import Options
 
 pytestmark = pytest.mark.requirement("BENCH-00")
 
@@ -40,5 +41,5 @@ def test_the_recipe_has_as_many_pulses_of_each_length_as_are_judged():
 
 def test_without_a_cluster_it_says_what_to_do(monkeypatch):
     monkeypatch.delenv("KUBECONFIG", raising=False)
-    with pytest.raises(SystemExit, match="make demo"), bench_pod.ready(None):
+    with pytest.raises(SystemExit, match="make demo"), bench_pod.ready(Options(rounds=5)):
         pass
