@@ -72,7 +72,8 @@ def test_writes_that_the_plc_calls_failed_but_has_done_are_read_back_and_the_run
     driver, simulator, plant = bench
     simulator.faults(spoil="failed", spoil_function=function)
     before = len(simulator.writes())
-    assert driver.run(order_of(plant, looped(3, *CYCLE), 14)).error is None
+    # Long ones: an opening that is shut before it is read back stays unknown for good, however slow this host is.
+    assert driver.run(order_of(plant, looped(3, *LONG), 14)).error is None
     (ended,) = driver.wait_for(RunEnded)
     assert ended.outcome is RunOutcome.COMPLETED, ended.message
     assert driver.status().link.exceptions > 0
