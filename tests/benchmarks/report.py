@@ -30,11 +30,11 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def exit_code(benchmark: Benchmark, outcome: Outcome) -> int:
-    """Return how a process should end: 3 without enough quiet rounds, 1 with a bar missed."""
+    """Return how a process should end: 3 without enough quiet rounds, 1 with a bar missed or a watch that came to nothing."""
     if not outcome.is_quiet:
         return UNQUIET
     missed = [f for f in benchmark.all_figures if f.holds(outcome.figures[f.name]) is False]
-    return MISSED if missed else OK
+    return MISSED if missed or outcome.broken else OK
 
 
 def json_line(name: str, figures: Mapping[str, object]) -> str:

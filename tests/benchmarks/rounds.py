@@ -51,13 +51,17 @@ class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came out: the figures, null where too few rounds were quiet, and everything they come from."""
+    """What came out: the figures, null where too few rounds were quiet, and everything they come from.
+
+    broken: why there is no figure of the long watch that was asked for.
+    """
 
     figures: dict[str, float | None]
     statistics: dict[str, Statistics]
     rounds: int
     repeated: int
     steal_most: float
+    broken: str = ""
 
     @property
     def is_quiet(self) -> bool:
@@ -97,9 +101,16 @@ def run(
     outcome = settle(benchmark, quiet, shares)
     if benchmark.soak is None:
         return outcome
-    found = benchmark.soak(options) if options.soak_s > 0 else {}
+    found: Mapping[str, float] = {}
+    broken = ""
+    if options.soak_s > 0:
+        try:
+            found = benchmark.soak(options)
+        except Exception as error:  # noqa: BLE001 -- what the rounds have measured is not lost with it
+            broken = f"{type(error).__name__}: {error}"
+            tell(f"the watch came to nothing: {broken}")
     more = {figure.name: found.get(figure.name) for figure in benchmark.soak_figures}
-    return msgspec.structs.replace(outcome, figures=outcome.figures | more)
+    return msgspec.structs.replace(outcome, figures=outcome.figures | more, broken=broken)
 
 
 def settle(benchmark: Benchmark, quiet: list[Mapping[str, float]], shares: list[float]) -> Outcome:

@@ -201,6 +201,18 @@ def test_a_soak_is_measured_once_after_the_rounds_and_only_when_asked_for():
     assert report.exit_code(of, outcome) == 1
 
 
+def test_what_the_rounds_have_measured_is_not_lost_with_a_soak_that_fails():
+    def soak(options):
+        raise OSError("gone")
+
+    of = benchmark(1, soak=soak, soak_figures=(Figure(name="slope", bar=512),))
+    told = []
+    outcome = run(of, Options(rounds=5, soak_s=600), ticks=host(), tell=told.append)
+    assert outcome.figures == {"ms": 1, "slope": None}
+    assert told[-1] == "the watch came to nothing: OSError: gone"
+    assert report.exit_code(of, outcome) == 1
+
+
 # What is left behind.
 
 
