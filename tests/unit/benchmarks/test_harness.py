@@ -206,7 +206,7 @@ def test_what_the_rounds_have_measured_is_not_lost_with_a_soak_that_fails():
         raise OSError("gone")
 
     of = benchmark(1, soak=soak, soak_figures=(Figure(name="slope", bar=512),))
-    told = []
+    told: list[str] = []
     outcome = run(of, Options(rounds=5, soak_s=600), ticks=host(), tell=told.append)
     assert outcome.figures == {"ms": 1, "slope": None}
     assert told[-1] == "the watch came to nothing: OSError: gone"
