@@ -166,13 +166,20 @@ class Bench:
         return found
 
 
+_TURN = """
+import os
+parent = os.getppid()
+while os.getppid() == parent:
+    for _ in range(10**6):
+        pass
+"""
+"""Ends by itself when its parent is killed."""
+
+
 @contextlib.contextmanager
 def busy() -> Iterator[None]:
     """Keep every processor turning."""
-    turning = [
-        subprocess.Popen([sys.executable, "-c", "while True: pass"])
-        for _ in range(os.cpu_count() or 1)
-    ]
+    turning = [subprocess.Popen([sys.executable, "-c", _TURN]) for _ in range(os.cpu_count() or 1)]
     try:
         yield
     finally:
