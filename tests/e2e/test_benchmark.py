@@ -1,29 +1,19 @@
 """The benchmark of pulses from a pod with tiny counts: that it works and what it prints, never how exact anything is."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from benchmarks import catalogue
-from fixtures.system import ROOT, System
+from fixtures.smoke import smoke
+from fixtures.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.requirement("BENCH-00")]
 
 
 @pytest.mark.timeout(360)
 def test_pulses_from_a_pod_are_measured(idle: System) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "pod", "--smoke", "--rounds=5"],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": "operator:tests"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=340,
-    )
+    done = smoke("pod", within_s=340)
     assert done.returncode in (0, 3), done.stderr
     last = json.loads(done.stdout.splitlines()[-1])
     assert list(last["figures"]) == [figure.name for figure in catalogue.load("pod").figures]

@@ -1,14 +1,12 @@
 """Each benchmark with tiny counts: that it works and what it prints, never how fast anything is."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from benchmarks import catalogue
-from benchmarks.report import BASELINE, ROOT
+from benchmarks.report import BASELINE
+from fixtures.smoke import smoke
 
 pytestmark = [pytest.mark.integration, pytest.mark.requirement("BENCH-00")]
 
@@ -30,15 +28,7 @@ ALONE = ("pulse",)
 )
 def test_a_benchmark_prints_its_figures(name):
     before = BASELINE.read_bytes() if BASELINE.exists() else b""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", name, "--smoke", "--soak=0", "--rounds=5"],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": "operator:tests"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
+    done = smoke(name, "--soak=0", within_s=280)
     assert done.returncode in ENDINGS, done.stderr
     lines = done.stdout.splitlines()
     assert lines, done.stderr
