@@ -85,6 +85,11 @@ def memory_mib(parts: Processes) -> float:
     return sum(memory_kib(pid, "Pss") for pid in pids(parts)) / 1024
 
 
+def resident_kib(parts: Processes) -> float:
+    """Return the resident memory of all processes of the gateway: unlike a share, it does not move as others begin and end."""
+    return float(sum(memory_kib(pid) for pid in pids(parts)))
+
+
 def cpu_share(parts: Processes, watch_s: float) -> float:
     """Return the processor time that the gateway takes, in % of one processor."""
     before, begin = [cpu_s(pid) for pid in pids(parts)], time.monotonic()
@@ -143,7 +148,7 @@ def soak(options: Options) -> Mapping[str, float]:
                 parts.operator.idle(within_s=START_S_MAX)
                 uid = parts.operator.start(recipe)
             if now_s >= options.soak_s * SOAK_SETTLES:
-                samples.append((now_s / 3600, memory_mib(parts) * 1024))
+                samples.append((now_s / 3600, resident_kib(parts)))
             time.sleep(min(SAMPLE_S, options.soak_s / 20))
     hours, kib = zip(*samples, strict=True)
     return {"slope_kib_h": statistics.linear_regression(hours, kib).slope}
