@@ -44,12 +44,16 @@ async def test_database_connections_are_as_many_after_thousands_of_queries_as_be
     await store.prepare(TODAY)
     await store.open()
 
+    errors: list[StoreError] = []
+
     async def ask(count: int) -> None:
         for number in range(count):
             if number % 500 == 0:
-                with pytest.raises(StoreError):
+                with pytest.raises(StoreError) as told:
                     async with store._connection("failing") as connection:
                         await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+                # Its traceback knows the connection, for as long as somebody knows the error.
+                errors.append(told.value)
             elif number % 10 == 0:
                 await store.open_feed(MACHINE, "feed-1")
             else:
@@ -63,6 +67,7 @@ async def test_database_connections_are_as_many_after_thousands_of_queries_as_be
     assert store.pool.waiting == 0
     await store.close()
     await until(lambda: value(database, OURS) == 0, within_s=20)
+    assert len(errors) >= CLIENTS
     assert growth.in_state(postgres.port, CLOSE_WAIT) == 0
     assert growth.handles() == before
 
