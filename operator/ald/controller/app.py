@@ -19,13 +19,30 @@ from ald.controller.parts import Parts
 from ald.controller.settings import Settings, gateway_resources
 from ald.controller.supervisor import Supervisor
 from ald.controller.world import World
-from ald.errors import PeerError
+from ald.errors import AldError, PeerError
 from ald.kit.clock import SystemClock
-from ald.kit.log import get_logger
+from ald.kit.config import load
+from ald.kit.log import configure, get_logger
 from ald.kit.tls import gateway_uri
 
 DEFINITIONS_INTERVAL_S = 3.0
 log = get_logger()
+
+
+def main() -> int:
+    """Run the operator; 0 after a signal, 2 when it cannot start as it is set, 1 after a fault of ours."""
+    try:
+        settings = load(Settings)
+        configure(settings.log_level, process="operator")
+        asyncio.run(run(settings))
+    except AldError as error:
+        configure()
+        log.error("cannot_run", error=str(error))  # noqa: TRY400 -- a wrong setting is no bug: no trace
+        return 2
+    except Exception:
+        log.exception("operator_crashed")
+        return 1
+    return 0
 
 
 async def run(settings: Settings) -> None:

@@ -2,6 +2,16 @@
 
 import sys
 
-from ald.logger.app import main
+from ald.kit.ending import end_when_told
 
-sys.exit(main())
+
+def main() -> int:
+    """Return how the process should end."""
+    end_when_told()
+    from ald.logger import app  # noqa: PLC0415 -- takes a second, in which it can be told to end
+
+    return app.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

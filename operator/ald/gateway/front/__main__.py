@@ -1,15 +1,14 @@
 """Entry point."""
 
-import signal
 import sys
+
+from ald.kit.ending import end_when_told
 
 
 def main() -> int:
     """Return how the process should end."""
-    # The first process of a container never sees a signal without a handler, and the loop has its own only a second from now.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
-    from ald.gateway.front import app  # noqa: PLC0415 -- takes that second
+    end_when_told()
+    from ald.gateway.front import app  # noqa: PLC0415 -- takes a second, in which it can be told to end
 
     return app.main()
 
