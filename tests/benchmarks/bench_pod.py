@@ -96,17 +96,9 @@ class Cluster:
             ended = self._system.ended(name, within_s=RUN_S_MAX)
             assert ended["reason"] == "Completed", ended
             told = self._system.get("run", name)["status"]["pulses"]["p99ErrorMs"]
-            return errors_ms(self._writes(), self._count), float(told)
+            return errors_ms(self._system.writes(), self._count), float(told)
         finally:
             self._system.delete("run", name)
-
-    def _writes(self) -> list[Object]:
-        found: list[Object] = []
-        while True:
-            reply = self._system.raw(f"/writes?after={found[-1]['sequence'] if found else 0}")
-            found += reply["writes"]
-            if not reply["writes"] or found[-1]["sequence"] >= reply["latest"]:
-                return found
 
 
 @contextlib.contextmanager
