@@ -67,8 +67,8 @@ HOLDS_S = 900
 """How long the reader may be away at the declared scan: 15 minutes."""
 
 SESSION_BYTES_MAX = 36
-WRITABLE_AT_ONCE = mmap.MAP_SHARED | mmap.MAP_POPULATE
-"""The writer maps every page when it opens the ring: none is mapped in mid-run, and its memory does not grow while the ring fills for the first time."""
+MAPPED_AT_ONCE = mmap.MAP_SHARED | mmap.MAP_POPULATE
+"""Both sides map every page when they open the ring: none is mapped in mid-run, and no memory grows while the ring fills for the first time."""
 
 _MAGIC = int.from_bytes(b"ALDRING1", "little")
 _DATA = 4096
@@ -109,16 +109,16 @@ def _record_size(payload: int) -> int:
 
 
 class _File:
-    """The mapped file and its words; what both sides need. `flags` are those of the mapping (mmap(2))."""
+    """The mapped file and its words; what both sides need."""
 
-    def __init__(self, path: Path, flags: int = mmap.MAP_SHARED) -> None:
+    def __init__(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             stat = os.fstat(descriptor)
             self.inode = stat.st_ino
             if stat.st_size <= _DATA:
                 raise CorruptRecordError(f"{path} is no ring of this version: it is too short")
-            self._map = mmap.mmap(descriptor, stat.st_size, flags=flags)
+            self._map = mmap.mmap(descriptor, stat.st_size, flags=MAPPED_AT_ONCE)
         finally:
             os.close(descriptor)
         # Through such a view a word is stored by one machine instruction; struct would not promise that.
@@ -198,7 +198,7 @@ class RingWriter:
         self._session = raw
         if not path.exists():
             _create(path, _aligned(capacity_bytes), base=0, identity=os.urandom(16))
-        self._file = _File(path, WRITABLE_AT_ONCE)
+        self._file = _File(path)
         self._sequence = self._file.last_sequence()
 
     @property
@@ -281,7 +281,7 @@ class RingWriter:
             return False
         _create(self._path, _aligned(capacity_bytes), self._sequence, self._file.identity)
         self._file.close()
-        self._file = _File(self._path, WRITABLE_AT_ONCE)
+        self._file = _File(self._path)
         return True
 
     def close(self) -> None:
