@@ -24,6 +24,7 @@ import msgspec
 from ald.errors import LinkDesyncError, ModbusExceptionError
 from ald.plant.model import Table
 from ald.plc.request import (
+    READS,
     ReadBits,
     ReadRegisters,
     Request,
@@ -40,7 +41,7 @@ PDU_BYTES_MAX = 253
 FRAME_BYTES_MAX = HEADER_BYTES + PDU_BYTES_MAX
 
 KNOWN_MAX = 2048
-"""Requests whose bytes are kept: more than the blocks of any scan."""
+"""Reads whose bytes are kept: more than the blocks of any scan. Of writes none is, since each heartbeat is another one."""
 
 _HEADER = struct.Struct(">HHHB")
 _FIVE = struct.Struct(">BHH")
@@ -120,15 +121,21 @@ def encode(request: Request, transaction: int, unit: int) -> bytes:
     return _HEADER.pack(transaction, 0, 1 + len(pdu), unit) + pdu
 
 
-@functools.lru_cache(maxsize=KNOWN_MAX)
 def form_of(request: Request) -> Form:
-    """Return a request as bytes; scans ask for the same blocks again and again."""
+    """Return a request as bytes; those of reads are kept, since scans ask for the same blocks again and again."""
+    return _known_form_of(request) if type(request) in READS else _form_of(request)
+
+
+def _form_of(request: Request) -> Form:
     pdu = _pdu(request)
     if isinstance(request, ReadBits | ReadRegisters):
         wanted = _data_bytes(request)
         return Form(pdu, bytes((pdu[0], wanted)), 2 + wanted, 2)
     # FC5 and FC6 echo the request, FC15 and FC16 its first five bytes.
     return Form(pdu, pdu[: _FIVE.size], _FIVE.size, _FIVE.size)
+
+
+_known_form_of = functools.lru_cache(maxsize=KNOWN_MAX)(_form_of)
 
 
 def _pdu(request: Request) -> bytes:

@@ -6,7 +6,7 @@ import enum
 import functools
 
 from ald.plc.codec import KNOWN_MAX
-from ald.plc.request import ReadBits, ReadRegisters, Request, is_coil_write
+from ald.plc.request import READS, ReadBits, ReadRegisters, Request, is_coil_write
 
 
 class Lane(enum.IntEnum):
@@ -62,11 +62,14 @@ class Pending:
     @property
     def key(self) -> str:
         """What round trips are kept apart by: the block of a read, the kind of a write."""
-        return _key(self.request)
+        request = self.request
+        return _known_key(request) if type(request) in READS else _key(request)
 
 
-@functools.lru_cache(maxsize=KNOWN_MAX)
 def _key(request: Request) -> str:
     if isinstance(request, ReadBits | ReadRegisters):
         return f"read {request.table.value} {request.address}+{request.count}"
     return "write coils" if is_coil_write(request) else "write registers"
+
+
+_known_key = functools.lru_cache(maxsize=KNOWN_MAX)(_key)

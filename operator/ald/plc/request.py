@@ -77,6 +77,9 @@ class WriteRegisters(msgspec.Struct, frozen=True, cache_hash=True):
 
 
 Read = ReadBits | ReadRegisters
+READS = frozenset({ReadBits, ReadRegisters})
+"""For who asks for every request: a sixth of the time that `isinstance` takes."""
+
 Write = WriteCoil | WriteCoils | WriteRegisters
 Request = ReadBits | ReadRegisters | WriteCoil | WriteCoils | WriteRegisters
 

@@ -1,5 +1,7 @@
 """Our bytes against pymodbus' protocol units, both ways, and every way in which an answer can be wrong."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from pymodbus.pdu import DecodePDU, ExceptionResponse, bit_message, register_mes
 from ald.errors import LinkDesyncError, ModbusExceptionError
 from ald.plant.model import Table
 from ald.plc import codec
+from ald.plc.pending import Lane, Pending
 from ald.plc.request import ReadBits, ReadRegisters, WriteCoil, WriteCoils, WriteRegisters
 
 BIT_TABLES = st.sampled_from([Table.COIL, Table.DISCRETE])
@@ -232,3 +235,24 @@ def test_garbage_is_only_ever_a_desync_or_an_exception_answer(data, request):
 @given(st.lists(st.booleans(), max_size=50))
 def test_bits_survive_packing(bits):
     assert list(codec.unpack_bits(codec.pack_bits(bits), len(bits))) == bits
+
+
+def test_nothing_is_kept_of_writes_each_of_which_is_another_one():
+    values = range(2 * codec.KNOWN_MAX)
+
+    def write() -> None:
+        for value in values:
+            request = WriteRegisters(2190, (value,))
+            codec.encode(request, 1, 1)
+            assert Pending(Lane.HEARTBEAT, request, 1, 0).key == "write registers"
+
+    tracemalloc.start()
+    try:
+        write()
+        before, _ = tracemalloc.get_traced_memory()
+        write()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert before < len(values) * 10
+    assert after - before < len(values)
