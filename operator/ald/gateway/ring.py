@@ -25,11 +25,13 @@ A record begins and ends at multiples of 8 and may wrap:
         64        n  payload, then zeros up to a multiple of 8
      end-8        8  sequence again, so that a new writer finds the last one even in an emptied ring
 
-A larger ring takes the place of an emptied one under the same name; the reader notices by the inode.
+A larger ring takes the place of one under the same name, with all that was not acknowledged, from position 0 on. The reader
+reads and acknowledges to the end what it has, then notices by the inode, and goes on behind what it has read.
 """
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import struct
@@ -44,7 +46,7 @@ from ald.errors import CorruptRecordError, PeerError, RefusedError, RingFullErro
 from ald.plant.model import Plant, signals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -154,6 +156,19 @@ class _File:
         first = self._map[_DATA + start : _DATA + min(start + count, self.capacity)]
         return first + self._map[_DATA : _DATA + count - len(first)]
 
+    @contextlib.contextmanager
+    def pieces(self, begin: int, end: int) -> Iterator[tuple[memoryview, memoryview]]:
+        """Give what lies between two positions, in order, without a copy of it."""
+        start, count = begin % self.capacity, end - begin
+        first = min(count, self.capacity - start)
+        with memoryview(self._map) as all_of_it:
+            behind = _DATA + start
+            with (
+                all_of_it[behind : behind + first] as one,
+                all_of_it[_DATA : _DATA + count - first] as two,
+            ):
+                yield one, two
+
     def last_sequence(self) -> int:
         if not self.head:
             return self.words[_BASE_WORD]
@@ -165,8 +180,10 @@ class _File:
         self._map.close()
 
 
-def _create(path: Path, capacity: int, base: int, identity: bytes) -> None:
-    """Put an empty ring in place, whole or not at all."""
+def _create(
+    path: Path, capacity: int, base: int, identity: bytes, records: Sequence[memoryview] = ()
+) -> _File:
+    """Put a ring with these records in place, whole or not at all; `base` is the sequence before the first of them."""
     new = path.with_name(path.name + ".new")
     descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o660)
     try:
@@ -176,12 +193,19 @@ def _create(path: Path, capacity: int, base: int, identity: bytes) -> None:
             words = memoryview(mapped).cast("Q")
             words[_CAPACITY_WORD] = capacity
             words[_BASE_WORD] = base
+            words[_HEAD_WORD] = sum(len(piece) for piece in records)
             words[0] = _MAGIC
             words.release()
             mapped[_IDENTITY] = identity
+            mapped.seek(_DATA)
+            for piece in records:
+                mapped.write(piece)
     finally:
         os.close(descriptor)
+    # Mapped first: one that is in place is one that is written to.
+    ring = _File(new)
     new.rename(path)
+    return ring
 
 
 class RingWriter:
@@ -196,9 +220,10 @@ class RingWriter:
             )
         self._path = path
         self._session = raw
-        if not path.exists():
-            _create(path, _aligned(capacity_bytes), base=0, identity=os.urandom(16))
-        self._file = _File(path)
+        if path.exists():
+            self._file = _File(path)
+        else:
+            self._file = _create(path, _aligned(capacity_bytes), base=0, identity=os.urandom(16))
         self._sequence = self._file.last_sequence()
 
     @property
@@ -269,20 +294,22 @@ class RingWriter:
             )
         )
 
-    def grow(self, capacity_bytes: int) -> bool:
-        """Make the ring hold at least `capacity_bytes`; False while the reader has records of it to acknowledge.
+    def grow(self, capacity_bytes: int) -> None:
+        """Make the ring hold at least `capacity_bytes`, with whatever the reader has not acknowledged.
 
         Raises:
             OSError: the volume has no room; the old ring goes on.
         """
         if capacity_bytes <= self.capacity:
-            return True
-        if self.used:
-            return False
-        _create(self._path, _aligned(capacity_bytes), self._sequence, self._file.identity)
-        self._file.close()
-        self._file = _File(self._path)
-        return True
+            return
+        ring = self._file
+        tail, base = ring.tail, self._sequence
+        if tail < ring.head:
+            base = _HEADER.unpack(ring.get(tail, _HEADER.size))[2] - 1
+        with ring.pieces(tail, ring.head) as unread:
+            capacity = _aligned(capacity_bytes)
+            self._file = _create(self._path, capacity, base, ring.identity, unread)
+        ring.close()
 
     def close(self) -> None:
         """Unmap the ring; it stays for the next session."""
@@ -297,6 +324,7 @@ class RingReader:
         self._path = path
         self._file = self._open()
         self._position = self._file.tail
+        self._sequence = 0
         self._read: deque[tuple[int, int]] = deque()
 
     @property
@@ -327,6 +355,7 @@ class RingReader:
             self._position += size
             self._read.append((record.sequence, self._position))
             records.append(record)
+            self._sequence = record.sequence
         if not records and not self.used:
             self._follow()
         return records
@@ -350,16 +379,27 @@ class RingReader:
             raise PeerError(f"the driver has not made {self._path} yet") from error
 
     def _follow(self) -> None:
-        """Go on with the ring that took this one's place, if one did."""
+        """Go on with the ring that took this one's place, if one did, behind what was read of it here."""
         try:
             replaced = self._path.stat().st_ino != self._file.inode
         except FileNotFoundError:
             return
         if replaced:
-            successor = self._open()
-            self._file.close()
-            self._file = successor
-            self._position = successor.tail
+            successor, before = self._open(), self._file
+            self._file, self._position = successor, successor.tail
+            if successor.identity == before.identity:
+                self._position = self._behind(successor.tail, successor.head)
+                successor.words[_TAIL_WORD] = self._position
+            before.close()
+
+    def _behind(self, position: int, head: int) -> int:
+        """Return the position behind the last record that was read of this ring's predecessor."""
+        while position < head:
+            record, size = self._record(position, head)
+            if record.sequence > self._sequence:
+                break
+            position += size
+        return position
 
     def _record(self, position: int, head: int) -> tuple[RingRecord, int]:
         """Return the record at `position` and its size.

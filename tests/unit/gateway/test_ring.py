@@ -1,3 +1,4 @@
+import errno
 import itertools
 import os
 from pathlib import Path
@@ -156,22 +157,83 @@ def test_rings_have_identities(tmp_path):
     assert first.identity == again.identity != RingReader(tmp_path / "b").identity
 
 
-def test_a_ring_grows_once_it_is_empty_and_keeps_identity_and_count(path):
+@pytest.mark.parametrize("acknowledged", [0, 2, 6, 7])
+@pytest.mark.parametrize("turns", [0, 5, 9])
+def test_a_ring_grows_with_what_was_not_acknowledged_and_keeps_identity_and_count(
+    path, turns, acknowledged
+):
+    writer = RingWriter(path, CAPACITY, "s")
+    reader = RingReader(path)
+    identity = reader.identity
+    # To where the records after these go over its end, and a little further.
+    for _ in range(turns):
+        writer.append(SCAN, bytes(1000))
+        reader.acknowledge(reader.read(1)[0].sequence)
+    written = [writer.append(SCAN, bytes([n]) * 900) for n in range(7)]
+    assert [r.sequence for r in reader.read(6)] == written[:6]
+    if acknowledged == 7:
+        reader.read(1)
+    reader.acknowledge(([turns, *written])[acknowledged])
+    writer.grow(4 * CAPACITY)
+    writer.grow(CAPACITY)
+    assert writer.capacity == 4 * CAPACITY
+    assert writer.append(EVENT, b"new") == turns + 8
+    # Another one gets what this one has not acknowledged.
+    other = RingReader(path)
+    assert [r.sequence for r in other.read(10)] == [*written[acknowledged:], turns + 8]
+    assert other.identity == identity
+    # This one goes on where it was, on whichever ring.
+    found: list[RingRecord] = []
+    for _ in range(4):
+        found += reader.read(10)
+        reader.acknowledge(turns + 7 + (reader.capacity > CAPACITY))
+    unread = written[6:] if acknowledged < 7 else []
+    assert [r.sequence for r in found] == [*unread, turns + 8]
+    assert (reader.identity, reader.capacity) == (identity, 4 * CAPACITY)
+    assert RingWriter(path, CAPACITY, "t").sequence == turns + 8
+    assert writer.used == 0
+
+
+def test_a_ring_that_grew_twice_before_the_reader_came_gives_each_record_once(path):
+    writer = RingWriter(path, CAPACITY, "s")
+    reader = RingReader(path)
+    for number in range(3):
+        writer.append(EVENT, bytes([number]))
+        reader.read(1)
+        writer.grow((number + 2) * CAPACITY)
+    reader.acknowledge(1)
+    found = [record.payload[0] for _ in range(4) for record in reader.read(10)]
+    assert found == [1, 2]
+    reader.acknowledge(3)
+    assert writer.used == 0
+
+
+def test_a_ring_that_cannot_be_mapped_larger_goes_on_as_it_is(path):
     writer = RingWriter(path, CAPACITY, "s")
     writer.append(EVENT, b"old")
     reader = RingReader(path)
-    identity = reader.identity
-    assert not writer.grow(4 * CAPACITY)
-    reader.acknowledge(reader.read(10)[-1].sequence)
-    assert writer.grow(4 * CAPACITY)
-    assert writer.grow(CAPACITY)
-    assert writer.capacity == 4 * CAPACITY
-    assert writer.append(EVENT, b"new") == 2
-    assert RingWriter(path, CAPACITY, "t").sequence == 2
-    # The first read notices the new file, the second one reads it.
+    with (
+        mock.patch.object(ring, "_File", side_effect=OSError(errno.ENOMEM, "none")),
+        pytest.raises(OSError, match="none"),
+    ):
+        writer.grow(4 * CAPACITY)
+    writer.append(EVENT, b"new")
+    assert [r.payload for r in reader.read(10)] == [b"old", b"new"]
+    reader.acknowledge(2)
     assert reader.read(10) == []
-    assert reader.read(10) == [RingRecord(2, "s", EVENT, b"new")]
-    assert (reader.identity, reader.capacity) == (identity, 4 * CAPACITY)
+    assert writer.capacity == reader.capacity == CAPACITY
+
+
+def test_another_ring_in_the_same_place_is_read_from_its_beginning(path):
+    first = RingWriter(path, CAPACITY, "s")
+    for _ in range(3):
+        first.append(EVENT, b"first")
+    reader = RingReader(path)
+    reader.acknowledge(reader.read(10)[-1].sequence)
+    path.unlink()
+    RingWriter(path, CAPACITY, "t").append(EVENT, b"second")
+    assert reader.read(10) == []
+    assert reader.read(10) == [RingRecord(1, "t", EVENT, b"second")]
 
 
 def mapped_kib(path):
@@ -185,7 +247,7 @@ def mapped_kib(path):
 def test_every_page_is_there_before_the_first_record_on_both_sides(path):
     writer = RingWriter(path, 1 << 20, "s-1")
     assert mapped_kib(path) == [1028, 1028]
-    assert writer.grow(2 << 20)
+    writer.grow(2 << 20)
     assert mapped_kib(path) == [2052, 2052]
     writer.close()
     reader = RingReader(path)

@@ -71,7 +71,7 @@ class Recorder:
         return self.has_room is not had_room
 
     def grow(self, capacity_bytes: int) -> None:
-        """Have the ring hold this much as soon as the reader has emptied it."""
+        """Have the ring hold this much, as soon as it may grow."""
         self._wanted_bytes = capacity_bytes
 
     def has_room_for(self, payload_bytes: int) -> bool:
@@ -80,12 +80,11 @@ class Recorder:
 
     def _grow(self) -> None:
         try:
-            if self._ring.grow(self._wanted_bytes):
-                self._wanted_bytes = 0
+            self._ring.grow(self._wanted_bytes)
         except OSError as error:
             # The ring that is there goes on; it holds fewer minutes.
             self._log.error("ring_too_small", wanted=self._wanted_bytes, error=str(error))
-            self._wanted_bytes = 0
+        self._wanted_bytes = 0
 
     def close(self) -> None:
         """Leave the ring to the reader."""
