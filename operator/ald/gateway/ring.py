@@ -2,16 +2,7 @@
 
 One writer appends, one reader reads and acknowledges; either may be killed at any instruction. A record counts from the moment
 its end is published with one aligned 8-byte store, which happens after all of it is in place; room counts as free from
-the moment the reader publishes, the same way, how far it has acknowledged. The file, in the host's byte order:
-
-    offset     size  field
-         0        8  magic and version
-         8        8  capacity c of the data area in bytes, a multiple of 8
-        16        8  base: sequence of the last record before this file
-        24       16  identity of the ring, random
-        64        8  head: bytes ever published          (written by the writer only)
-       128        8  tail: bytes ever acknowledged       (written by the reader only)
-      4096        c  data; byte p of the stream lies at p modulo c
+the moment the reader publishes, the same way, how far it has acknowledged. The file around them: `ald.gateway.ring_file`.
 
 A record begins and ends at multiples of 8 and may wrap:
 
@@ -31,8 +22,6 @@ reads and acknowledges to the end what it has, then notices by the inode, and go
 
 from __future__ import annotations
 
-import contextlib
-import mmap
 import os
 import struct
 import sys
@@ -43,10 +32,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ald.errors import CorruptRecordError, PeerError, RefusedError, RingFullError
+from ald.gateway.ring_file import DATA, WORD, RingFile, create
 from ald.plant.model import Plant, signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 __all__ = [
@@ -69,15 +59,8 @@ HOLDS_S = 900
 """How long the reader may be away at the declared scan: 15 minutes."""
 
 SESSION_BYTES_MAX = 36
-MAPPED_AT_ONCE = mmap.MAP_SHARED | mmap.MAP_POPULATE
-"""Both sides map every page when they open the ring: none is mapped in mid-run, and no memory grows while the ring fills for the first time."""
 
-_MAGIC = int.from_bytes(b"ALDRING1", "little")
-_DATA = 4096
-_IDENTITY = slice(24, 40)
-_CAPACITY_WORD, _BASE_WORD, _HEAD_WORD, _TAIL_WORD = 1, 2, 8, 16
 _HEADER = struct.Struct("=IIQIBB2x36s4x")
-_WORD = struct.Struct("=Q")
 _RECHECKS = 3
 _ORDER = sys.byteorder
 _SCAN_HEAD_BYTES = 96
@@ -102,110 +85,12 @@ def ring_capacity(plant: Plant) -> int:
     scan = _record_size(_SCAN_HEAD_BYTES + _SIGNAL_BYTES * len(signals(plant)))
     scans = HOLDS_S * 1_000_000_000 // plant.scan_period_ns
     events = HOLDS_S * _EVENTS_PER_S * _record_size(_EVENT_BYTES)
-    wanted = -(-(scan * scans + events) // _DATA) * _DATA
+    wanted = -(-(scan * scans + events) // DATA) * DATA
     return min(CAPACITY_MAX, max(CAPACITY_MIN, wanted))
 
 
 def _record_size(payload: int) -> int:
-    return _HEADER.size + -(-payload // 8) * 8 + _WORD.size
-
-
-class _File:
-    """The mapped file and its words; what both sides need."""
-
-    def __init__(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            stat = os.fstat(descriptor)
-            self.inode = stat.st_ino
-            if stat.st_size <= _DATA:
-                raise CorruptRecordError(f"{path} is no ring of this version: it is too short")
-            self._map = mmap.mmap(descriptor, stat.st_size, flags=MAPPED_AT_ONCE)
-        finally:
-            os.close(descriptor)
-        # Through such a view a word is stored by one machine instruction; struct would not promise that.
-        self.words = memoryview(self._map).cast("Q")
-        self.capacity = self.words[_CAPACITY_WORD]
-        if self.words[0] != _MAGIC or self.capacity != stat.st_size - _DATA:
-            self.close()
-            raise CorruptRecordError(
-                f"{path} is no ring of this version; remove it and start again"
-            )
-
-    @property
-    def head(self) -> int:
-        return self.words[_HEAD_WORD]
-
-    @property
-    def tail(self) -> int:
-        return self.words[_TAIL_WORD]
-
-    @property
-    def identity(self) -> bytes:
-        return self._map[_IDENTITY]
-
-    def put(self, position: int, data: bytes) -> None:
-        start = position % self.capacity
-        first = data[: self.capacity - start]
-        self._map[_DATA + start : _DATA + start + len(first)] = first
-        if rest := data[len(first) :]:
-            self._map[_DATA : _DATA + len(rest)] = rest
-
-    def get(self, position: int, count: int) -> bytes:
-        start = position % self.capacity
-        first = self._map[_DATA + start : _DATA + min(start + count, self.capacity)]
-        return first + self._map[_DATA : _DATA + count - len(first)]
-
-    @contextlib.contextmanager
-    def pieces(self, begin: int, end: int) -> Iterator[tuple[memoryview, memoryview]]:
-        """Give what lies between two positions, in order, without a copy of it."""
-        start, count = begin % self.capacity, end - begin
-        first = min(count, self.capacity - start)
-        with memoryview(self._map) as all_of_it:
-            behind = _DATA + start
-            with (
-                all_of_it[behind : behind + first] as one,
-                all_of_it[_DATA : _DATA + count - first] as two,
-            ):
-                yield one, two
-
-    def last_sequence(self) -> int:
-        if not self.head:
-            return self.words[_BASE_WORD]
-        sequence: int = _WORD.unpack(self.get(self.head - _WORD.size, _WORD.size))[0]
-        return sequence
-
-    def close(self) -> None:
-        self.words.release()
-        self._map.close()
-
-
-def _create(
-    path: Path, capacity: int, base: int, identity: bytes, records: Sequence[memoryview] = ()
-) -> _File:
-    """Put a ring with these records in place, whole or not at all; `base` is the sequence before the first of them."""
-    new = path.with_name(path.name + ".new")
-    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o660)
-    try:
-        # Taken now: on a full volume a later store into the mapping would kill the process.
-        os.posix_fallocate(descriptor, 0, _DATA + capacity)
-        with mmap.mmap(descriptor, _DATA + capacity) as mapped:
-            words = memoryview(mapped).cast("Q")
-            words[_CAPACITY_WORD] = capacity
-            words[_BASE_WORD] = base
-            words[_HEAD_WORD] = sum(len(piece) for piece in records)
-            words[0] = _MAGIC
-            words.release()
-            mapped[_IDENTITY] = identity
-            mapped.seek(_DATA)
-            for piece in records:
-                mapped.write(piece)
-    finally:
-        os.close(descriptor)
-    # Mapped first: one that is in place is one that is written to.
-    ring = _File(new)
-    new.rename(path)
-    return ring
+    return _HEADER.size + -(-payload // 8) * 8 + WORD.size
 
 
 class RingWriter:
@@ -221,9 +106,9 @@ class RingWriter:
         self._path = path
         self._session = raw
         if path.exists():
-            self._file = _File(path)
+            self._file = RingFile(path)
         else:
-            self._file = _create(path, _aligned(capacity_bytes), base=0, identity=os.urandom(16))
+            self._file = create(path, _aligned(capacity_bytes), base=0, identity=os.urandom(16))
         self._sequence = self._file.last_sequence()
 
     @property
@@ -260,19 +145,19 @@ class RingWriter:
         ring = self._file
         size = sum(_record_size(len(payload)) for payload in payloads)
         # One word stays out of use: the end of the last record, where a new writer looks up its sequence.
-        if size > ring.capacity - _WORD.size:
+        if size > ring.capacity - WORD.size:
             raise RefusedError(
                 "RecordTooLarge", f"records of {size} bytes exceed the ring of {ring.capacity}"
             )
         head = ring.head
-        if size > ring.capacity - _WORD.size - (head - ring.tail):
+        if size > ring.capacity - WORD.size - (head - ring.tail):
             raise RingFullError(
                 f"the ring of {ring.capacity} bytes is full: the front has not read for long"
             )
         first = self._sequence + 1
         records = (self._record(first + i, kind, each) for i, each in enumerate(payloads))
         ring.put(head, b"".join(records))
-        ring.words[_HEAD_WORD] = head + size
+        ring.head = head + size
         self._sequence += len(payloads)
         return self._sequence
 
@@ -282,7 +167,7 @@ class RingWriter:
             size, 0, sequence, len(payload), kind, len(self._session), self._session
         )
         crc = zlib.crc32(payload, zlib.crc32(header[8:]))
-        padding = bytes(size - _HEADER.size - len(payload) - _WORD.size)
+        padding = bytes(size - _HEADER.size - len(payload) - WORD.size)
         return b"".join(
             (
                 header[:4],
@@ -290,7 +175,7 @@ class RingWriter:
                 header[8:],
                 payload,
                 padding,
-                _WORD.pack(sequence),
+                WORD.pack(sequence),
             )
         )
 
@@ -308,7 +193,7 @@ class RingWriter:
             base = _HEADER.unpack(ring.get(tail, _HEADER.size))[2] - 1
         with ring.pieces(tail, ring.head) as unread:
             capacity = _aligned(capacity_bytes)
-            self._file = _create(self._path, capacity, base, ring.identity, unread)
+            self._file = create(self._path, capacity, base, ring.identity, unread)
         ring.close()
 
     def close(self) -> None:
@@ -366,15 +251,15 @@ class RingReader:
         while self._read and self._read[0][0] <= sequence:
             tail = self._read.popleft()[1]
         if tail is not None:
-            self._file.words[_TAIL_WORD] = tail
+            self._file.tail = tail
 
     def close(self) -> None:
         """Unmap the ring."""
         self._file.close()
 
-    def _open(self) -> _File:
+    def _open(self) -> RingFile:
         try:
-            return _File(self._path)
+            return RingFile(self._path)
         except FileNotFoundError as error:
             raise PeerError(f"the driver has not made {self._path} yet") from error
 
@@ -389,7 +274,7 @@ class RingReader:
             self._file, self._position = successor, successor.tail
             if successor.identity == before.identity:
                 self._position = self._behind(successor.tail, successor.head)
-                successor.words[_TAIL_WORD] = self._position
+                successor.tail = self._position
             before.close()
 
     def _behind(self, position: int, head: int) -> int:
@@ -419,4 +304,4 @@ class RingReader:
 
 
 def _aligned(capacity: int) -> int:
-    return -(-capacity // _DATA) * _DATA
+    return -(-capacity // DATA) * DATA
