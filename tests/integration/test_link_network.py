@@ -5,7 +5,7 @@ import time
 import pytest
 import yaml
 
-from ald.errors import LinkDownError, LinkTimeoutError
+from ald.errors import LinkDownError, LinkHeldBackError, LinkTimeoutError
 from fixtures.bad_wire import FAR, Manner, bad_wire
 from fixtures.simulator import MACHINE, Simulator
 from integration.link_loop import loop
@@ -16,7 +16,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.requires_root]
 CALM = Manner()
 LASTS_S = 3.0
 RECONNECTED_S_MAX = 30.0
-LOST = (LinkTimeoutError, LinkDownError)
+LOST = (LinkTimeoutError, LinkDownError, LinkHeldBackError)
+"""What a request may end in; the last one was not sent, since three before it had no answer."""
+
 WINDOWS = pytest.mark.parametrize("window", [1, 4])
 
 
@@ -82,7 +84,7 @@ def test_packets_that_overtake_one_another_change_no_value(wire, simulator, wind
 def test_lost_packets_end_in_a_time_out_at_worst(wire, simulator, share, window):
     told = story_over(wire, simulator, Manner(lost=share), window=window, timeout_s=0.5)
     assert wire.dropped > 0
-    assert all(isinstance(each, LOST) for each in told.errors)
+    assert [each for each in told.errors if not isinstance(each, LOST)] == []
 
 
 @pytest.mark.requirement("FI-NL-05")
@@ -99,7 +101,7 @@ def test_whatever_the_network_does_at_once_values_are_right(wire, simulator, win
     manner = Manner(delay_s=0.05, jitter_s=0.3, lost=0.2, repeated=0.2)
     told = story_over(wire, simulator, manner, window=window, timeout_s=0.5)
     assert told.errors
-    assert all(isinstance(each, LOST) for each in told.errors)
+    assert [each for each in told.errors if not isinstance(each, LOST)] == []
 
 
 @pytest.mark.requirement("FI-RD-01")
