@@ -13,6 +13,7 @@ float32 and float64 are laid out like uint32 and uint64 (IEEE 754). A bool is on
 no order; here it is one word, 0 or 1.
 """
 
+import functools
 import math
 import struct
 
@@ -44,6 +45,7 @@ def integer_range(kind: DataType) -> tuple[int, int]:
     return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
 
 
+@functools.cache
 def byte_positions(kind: DataType, order: Order) -> tuple[int, ...]:
     """Return where in the registers' bytes the bytes of a value lie, most significant first.
 
