@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ald.errors import CorruptRecordError, PeerError, RefusedError, RingFullError
-from ald.gateway.ring_file import DATA, WORD, RingFile, create
+from ald.gateway.ring_file import WORD, RingFile, create
 from ald.plant.model import Plant, signals
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ def ring_capacity(plant: Plant) -> int:
     scan = _record_size(_SCAN_HEAD_BYTES + _SIGNAL_BYTES * len(signals(plant)))
     scans = HOLDS_S * 1_000_000_000 // plant.scan_period_ns
     events = HOLDS_S * _EVENTS_PER_S * _record_size(_EVENT_BYTES)
-    wanted = -(-(scan * scans + events) // DATA) * DATA
-    return min(CAPACITY_MAX, max(CAPACITY_MIN, wanted))
+    return min(CAPACITY_MAX, max(CAPACITY_MIN, scan * scans + events))
 
 
 def _record_size(payload: int) -> int:
@@ -108,7 +107,7 @@ class RingWriter:
         if path.exists():
             self._file = RingFile(path)
         else:
-            self._file = create(path, _aligned(capacity_bytes), base=0, identity=os.urandom(16))
+            self._file = create(path, capacity_bytes, base=0, identity=os.urandom(16))
         self._sequence = self._file.last_sequence()
 
     @property
@@ -192,8 +191,7 @@ class RingWriter:
         if tail < ring.head:
             base = _HEADER.unpack(ring.get(tail, _HEADER.size))[2] - 1
         with ring.pieces(tail, ring.head) as unread:
-            capacity = _aligned(capacity_bytes)
-            self._file = create(self._path, capacity, base, ring.identity, unread)
+            self._file = create(self._path, capacity_bytes, base, ring.identity, unread)
         ring.close()
 
     def close(self) -> None:
@@ -301,7 +299,3 @@ class RingReader:
             if zlib.crc32(payload, zlib.crc32(header[8:])) == crc:
                 return RingRecord(sequence, session[:letters].decode("ascii"), kind, payload), size
         raise CorruptRecordError(f"{self._path} holds a record at {position} that fails its check")
-
-
-def _aligned(capacity: int) -> int:
-    return -(-capacity // DATA) * DATA

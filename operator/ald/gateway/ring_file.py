@@ -128,9 +128,13 @@ class RingFile:
 
 
 def create(
-    path: Path, capacity: int, base: int, identity: bytes, records: Sequence[memoryview] = ()
+    path: Path, capacity_bytes: int, base: int, identity: bytes, records: Sequence[memoryview] = ()
 ) -> RingFile:
-    """Put a ring with these records in place, whole or not at all; `base` is the sequence before the first of them."""
+    """Put a ring with these records in place, whole or not at all; `base` is the sequence before the first of them.
+
+    Its capacity is `capacity_bytes`, up to the next multiple of `DATA`.
+    """
+    capacity = -(-capacity_bytes // DATA) * DATA
     new = path.with_name(path.name + ".new")
     try:
         _write(new, capacity, base, identity, records)

@@ -86,7 +86,7 @@ Request = ReadBits | ReadRegisters | WriteCoil | WriteCoils | WriteRegisters
 
 def is_write(request: Request) -> bool:
     """Tell whether the request changes something in the PLC."""
-    return not isinstance(request, ReadBits | ReadRegisters)
+    return type(request) not in READS
 
 
 def is_coil_write(request: Request) -> bool:
