@@ -1,7 +1,6 @@
 """Told to end before it has begun: nothing ends the first process of a container that has no handler for the signal yet."""
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 
 from fixtures.certificates import Authority
 from fixtures.front import GATEWAY, OWNER
+from fixtures.kubeconfig import kubeconfig
 from fixtures.ports import free_port
 from fixtures.processes import MACHINE_FILE
 
@@ -39,9 +39,10 @@ def variables(program: str, directory: Path) -> dict[str, str]:
         nowhere = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
         return {"ALD_DATABASE_URL": nowhere, "ALD_PLAIN_PORT": "0", "ALD_TLS_DIR": str(directory)}
     if program == OPERATOR:
-        (directory / "kubeconfig").write_text(json.dumps(kubeconfig(free_port())))
+        file = directory / "kubeconfig"
+        file.write_text(kubeconfig({}, server=f"http://127.0.0.1:{free_port()}"))
         return {
-            "KUBECONFIG": str(directory / "kubeconfig"),
+            "KUBECONFIG": str(file),
             "ALD_OPERATOR_NAMESPACE": "ald",
             "ALD_GATEWAY_IMAGE": "ald/gateway:test",
             "ALD_TLS_DIR": str(directory),
@@ -60,18 +61,6 @@ def variables(program: str, directory: Path) -> dict[str, str]:
         found["ALD_TLS_DIR"] = str(Authority().issue(directory / "tls", GATEWAY))
         found |= dict.fromkeys(("ALD_HTTPS_PORT", "ALD_PLAIN_PORT"), "0")
     return found
-
-
-def kubeconfig(port: int) -> dict[str, object]:
-    """Return a way to an API server that is not there."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "none",
-        "clusters": [{"name": "none", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-        "contexts": [{"name": "none", "context": {"cluster": "none", "user": "none"}}],
-        "users": [{"name": "none", "user": {}}],
-    }
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from ald.store.database import Database, DatabaseSettings, Endpoint
 from ald.wire import FeedRecord
+from fixtures.kubeconfig import kubeconfig
 from fixtures.simulator import MACHINE as REACTOR
 from unit.store.feeds import PLANT, RUN, Feed
 
@@ -376,23 +377,10 @@ class TestDiscovery:
         runner = web.AppRunner(app)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        kubeconfig = tmp_path / "kubeconfig"
-        kubeconfig.write_text(
-            json.dumps(
-                {
-                    "current-context": "x",
-                    "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
-                    "clusters": [
-                        {
-                            "name": "x",
-                            "cluster": {"server": f"http://127.0.0.1:{runner.addresses[0][1]}"},
-                        }
-                    ],
-                    "users": [{"name": "x", "user": {"token": "t"}}],
-                }
-            )
-        )
-        logger = make_logger(database, ALD_NAMESPACES="lab", KUBECONFIG=str(kubeconfig))
+        file = tmp_path / "kubeconfig"
+        server = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        file.write_text(kubeconfig({"token": "t"}, server=server))
+        logger = make_logger(database, ALD_NAMESPACES="lab", KUBECONFIG=str(file))
         logger.start()
         await until(lambda: "gateway lab/b" in logger.get("/readyz")[1])
         await asyncio.to_thread(logger.stop)
