@@ -326,11 +326,13 @@ def test_ramp_wait_for_and_a_hold_for_want_of_flow_work_on_a_live_plant(bench):
 
 
 def test_while_nobody_reads_the_record_a_run_holds_and_no_other_is_taken(simulator, start_driver):
-    driver = start_driver(ring_bytes=20_480)
+    driver = start_driver(ring_bytes=65_536)
     plant = plant_of(simulator.machine_file, simulator.port)
     driver.load(plant)
     idle(driver)
-    driver.run(order_of(plant, looped(200, valve("tma", 20), purge(300))))
+    # It fills also while nothing runs, in seconds.
+    driver.drain()
+    assert driver.run(order_of(plant, looped(200, valve("tma", 20), purge(300)))).error is None
     eventually(lambda: driver.status().reason == "RecordFull", within_s=40)
     assert driver.status().state is MachineState.HELD
     assert not simulator.state()["open_valves"]

@@ -1,4 +1,3 @@
-import resource
 import sqlite3
 
 import msgspec
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 from ald.errors import CorruptRecordError, RefusedError, StoreError
 from ald.gateway.front import feed as feed_module
 from ald.gateway.front.feed import Feed, Keep
+from fixtures.full_volume import files_of_at_most
 from fixtures.plants import small_plant
 from fixtures.records import plant_loaded, pulse_done, records, scans
 
@@ -228,14 +228,10 @@ def test_uncommitted_events_stay_even_past_the_size(feed):
 @pytest.mark.requirement("FI-DF-01")
 def test_a_full_volume_refuses_and_goes_on_once_there_is_space(path, feed):
     feed.store("ring", scans(10), {}, 1)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 200_000, hard))
-    try:
+    with files_of_at_most(path.stat().st_size + 200_000):
         with pytest.raises(StoreError, match="takes no more data"):
             feed.store("ring", scans(500, first=11, size=2000), {}, 1)
         assert feed.marks.latest == 10
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     feed.store("ring", scans(500, first=11, size=2000), {}, 1)
     assert positions(feed) == list(range(1, 511))
 

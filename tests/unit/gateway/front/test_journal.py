@@ -1,5 +1,4 @@
 import asyncio
-import resource
 
 import pytest
 from typing_extensions import override
@@ -12,6 +11,7 @@ from ald.gateway.front.settings import Settings
 from ald.gateway.holder import Holder
 from ald.gateway.ring import EVENT, SCAN, RingWriter
 from ald.kit.clock import SystemClock
+from fixtures.full_volume import files_of_at_most
 from fixtures.plants import small_plant
 from fixtures.records import plant_loaded, pulse_done, scan_of, session_ended, session_started
 
@@ -124,15 +124,11 @@ def test_a_full_volume_is_said_keeps_the_ring_and_recovers_unaided(worker, ring,
     worker.turn()
     for _ in range(200):
         ring.append(SCAN, bytes(2000))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (settings.feed.stat().st_size + 100_000, hard))
-    try:
+    with files_of_at_most(settings.feed.stat().st_size + 100_000):
         drained = worker.turn()
         assert not drained.ok
         assert "takes no more data" in drained.message
         assert ring.used > 200 * 2000
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     drained = worker.turn()
     assert (drained.ok, drained.message, drained.marks.latest) == (True, "", 200)
     assert ring.used == 0
