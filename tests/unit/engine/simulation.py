@@ -386,7 +386,7 @@ def play(seed: int, life: Callable[[int, Path], Simulation] = Simulation) -> Sim
         with (
             mock.patch(f"{module}.station.Connection", connect),
             mock.patch(f"{module}.ready.select", SimpleNamespace(select=sim.select)),
-            mock.patch(f"{module}.executor.gc", mock.MagicMock()),
+            mock.patch("ald.kit.garbage.gc", mock.MagicMock()),
             mock.patch(f"{module}.executor.os.read", sim.heard),
             mock.patch(f"{module}.executor.write_plant", keep),
             mock.patch(f"{module}.executor.alive.stamp"),

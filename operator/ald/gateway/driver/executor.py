@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable
 
@@ -46,6 +45,7 @@ from ald.gateway.driver.told import tell
 from ald.gateway.driver.wallclock import WallClock
 from ald.gateway.ring import ring_capacity
 from ald.kit.clock import Clock
+from ald.kit.garbage import Garbage
 from ald.kit.lines import Lines
 from ald.plant.model import Plant, digest
 from ald.records.event import PulseOpening, RunOutcome
@@ -97,6 +97,7 @@ class Executor:
         self._station: Station | None = None
         self._is_over = False
         self._book = Book()
+        self._garbage = Garbage()
         self._chores_ns = 0
         self._stop_reason = ""
 
@@ -123,10 +124,7 @@ class Executor:
                 unsafe=parts.diary.unsafe,
             )
         )
-        # What is there now stays; only what comes later is looked through for garbage.
-        gc.collect()
-        gc.freeze()
-        gc.disable()
+        self._garbage.begin()
         while not self._is_over:
             self._turn()
         self._finish()
@@ -381,8 +379,7 @@ class Executor:
         if self._state.run is None and (self._state.safing is None or self._state.safing.overdue):
             self._parts.diary.catch_up()
         if is_quiet:
-            # A whole collection takes milliseconds, so it waits until no run is on.
-            gc.collect(0 if self._state.run is not None else 1)
+            self._garbage.collect(now_ns, may_pause=self._state.run is None)
 
     def _finish(self) -> None:
         """Leave PLC, socket and files."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
 import os
 import signal
@@ -23,8 +22,9 @@ from ald.gateway.front.service import Service
 from ald.gateway.front.settings import Settings
 from ald.gateway.holder import holder_name
 from ald.kit import tls
-from ald.kit.clock import SystemClock
+from ald.kit.clock import Clock, SystemClock
 from ald.kit.config import load
+from ald.kit.garbage import Garbage
 from ald.kit.log import configure, get_logger
 from ald.wire import GetFigures, GetStatus
 
@@ -70,7 +70,7 @@ async def serve(settings: Settings) -> None:
         AldError: settings or certificates with which it cannot begin.
     """
     log = get_logger()
-    clock, board = SystemClock(), Board(SystemClock())
+    clock, board, garbage = SystemClock(), Board(SystemClock()), Garbage()
     keep = Keep(age_ns=settings.feed_keep_ns, bytes_max=settings.feed_bytes_max)
     worker = Worker(settings, keep, f"{socket.gethostname()}/{os.getpid()}", clock)
     journal = Journal(worker, board, lambda message: log.warning("journal_trouble", why=message))
@@ -95,7 +95,9 @@ async def serve(settings: Settings) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(watch(driver, board, settings.holder), name="watch"),
+                group.create_task(
+                    watch(driver, board, settings.holder, clock, garbage), name="watch"
+                ),
                 group.create_task(
                     tls.keep_fresh(
                         credentials, lambda why: log.error("certificates_not_renewed", why=why)
@@ -106,8 +108,7 @@ async def serve(settings: Settings) -> None:
             group.create_task(journal.run(ending), name="journal")
             await _listen(commands, plain, settings, credentials)
             # What is there by now stays: looking through it for garbage would keep a stop waiting.
-            gc.collect()
-            gc.freeze()
+            garbage.begin()
             log.info("front_ready", https_port=_port(commands), plain_port=_port(plain))
             await ending.wait()
             log.info("front_ending", session=journal.session)
@@ -123,8 +124,8 @@ async def serve(settings: Settings) -> None:
     log.info("front_ended")
 
 
-async def watch(driver: Driver, board: Board, holder: Path) -> None:
-    """Ask the driver how it is, for ever; while it is silent, tell who may be in its way."""
+async def watch(driver: Driver, board: Board, holder: Path, clock: Clock, garbage: Garbage) -> None:
+    """Ask the driver how it is, for ever; while it is silent, tell who may be in its way. In between look for garbage."""
     host = socket.gethostname()
     for count in itertools.count():
         try:
@@ -133,6 +134,7 @@ async def watch(driver: Driver, board: Board, holder: Path) -> None:
         except PeerError:
             name = await asyncio.to_thread(holder_name, holder)
             board.set_driver(None, waiting_for="" if name.split("/")[0] == host else name)
+        garbage.collect(clock.monotonic_ns(), may_pause=True)
         await asyncio.sleep(POLL_INTERVAL_S)
 
 
