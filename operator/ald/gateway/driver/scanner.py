@@ -47,6 +47,7 @@ class Scanner:
         self._open: set[int] = set()
         self._next_token = first_token
         self._came = False
+        self._is_lost = False
         self._late_limit_ns = min(LATE_NS_MAX, plant.scan_period_ns // 2)
         self.sequence = 0
         self.late = 0
@@ -78,7 +79,7 @@ class Scanner:
             return
         self._planned_ns = planned_ns
         self._started_ns = 0
-        self._came = False
+        self._came = self._is_lost = False
         self._next_token = self._first_token
         self._ask(self._rounds.begin(), link, now_ns)
 
@@ -91,6 +92,10 @@ class Scanner:
     def owns(self, token: int) -> bool:
         """Tell whether a completion belongs to a scan."""
         return token <= self._first_token
+
+    def disconnected(self) -> None:
+        """Count the scan that is on, if any, as missed: whoever is told of it later would take it for what the next PLC says."""
+        self._is_lost = True
 
     def reconnected(self) -> None:
         """Find out anew what the PLC refuses: it may be another program by now."""
@@ -124,7 +129,7 @@ class Scanner:
             self._started_ns = min(completion.sent_ns, self._started_ns or completion.sent_ns)
         if self._open:
             return None
-        if not self._came:
+        if self._is_lost or not self._came:
             self._rounds.end()
             self.missed += 1
             return None

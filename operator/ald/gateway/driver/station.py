@@ -186,6 +186,7 @@ class Station:
         if self._is_connected and not (self._link.connected and connects == self._connects):
             self._is_connected = False
             self._changed_ns = now_ns
+            self._scanner.disconnected()
             if self._heartbeat is not None:
                 self._heartbeat.disconnected()
             yield LinkDown(at_ns=now_ns, message=self._link.message)

@@ -193,3 +193,15 @@ def test_the_scanner_of_the_next_plant_counts_on():
     scan = link.answer(new, 101 * MS, 102 * MS)
     assert scan is not None
     assert scan.sequence == 2
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_scan_begun_on_a_connection_that_is_gone_is_missed_whatever_has_come_of_it(is_lost):
+    one, link = scanner(), Link()
+    one.begin(link, 0)
+    if is_lost:
+        one.disconnected()
+    assert (link.answer(one, 1, 2) is None) is is_lost
+    assert (one.missed, one.sequence) == ((1, 0) if is_lost else (0, 1))
+    one.begin(link, PERIOD)
+    assert link.answer(one, PERIOD, PERIOD + 1) is not None

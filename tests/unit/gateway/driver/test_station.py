@@ -1,18 +1,19 @@
 """What the station makes of what the link says."""
 
 import io
+import struct
 from collections.abc import Callable
 
 import pytest
 
 from ald.engine.effects import Lane, Look
-from ald.engine.inputs import Looked
+from ald.engine.inputs import LinkDown, LinkUp, Looked, Scanned
 from ald.gateway.driver.requests import with_figures
 from ald.gateway.driver.spread import WRITES_MIN
 from ald.gateway.driver.station import HEARTBEAT_TOKEN, Station
 from ald.kit.lines import Lines
 from ald.plant.model import Table, digest
-from ald.plc import times
+from ald.plc import codec, times
 from ald.plc.link import Completion, LinkCounters
 from ald.wire import DriverReply, DriverRequest, GetFigures, GetStatus, LaneFailures
 from fixtures.driver import IDLE
@@ -147,3 +148,53 @@ def test_a_look_that_is_taken_back_comes_back_once_and_is_forgotten():
     assert [(each.token, each.values) for each in found] == [(5, None), (6, None)]
     assert station._looks == {}
     assert [each for each in station.news("", 0) if isinstance(each, Looked)] == []
+
+
+def connected_station():
+    """Return a station whose connection has just been made and told."""
+    made = Station(PLANT, digest(PLANT), Clock(), lambda: 0.5, Lines(stream=io.StringIO()))
+    assert made._link.begin_connect(0)
+    made._link.opened(0)
+    assert [type(each) for each in made.news("", 0)] == [LinkUp]
+    return made
+
+
+def asked_next(link):
+    """Have the kernel take the next request; return its transaction and itself."""
+    frames = link.outgoing(0)
+    ((number, pending),) = link._in_flight.items()
+    link.handed_over(len(frames), MS)
+    return number, pending.request
+
+
+def answer_to(number, request):
+    """Return a frame that answers a read."""
+    form = codec.form_of(request)
+    pdu = form.head + bytes(form.size - form.data_from)
+    return struct.pack(">HHHB", number, 0, 1 + len(pdu), PLANT.link.unit) + pdu
+
+
+def refusal_of(number, request):
+    """Return a frame that answers a read with exception 2."""
+    pdu = bytes((codec.form_of(request).pdu[0] | 0x80, 2))
+    return struct.pack(">HHHB", number, 0, 1 + len(pdu), PLANT.link.unit) + pdu
+
+
+@pytest.mark.parametrize("last", ["unanswered", "refused"])
+def test_a_scan_that_the_connection_took_with_it_is_missed_and_not_told_after_the_loss(last):
+    station = connected_station()
+    link, scanner = station._link, station._scanner
+    scanner.begin(link, 0)
+    requests = len(scanner._open)
+    assert requests > 1
+    for _ in range(requests - 1):
+        link.receive(answer_to(*asked_next(link)), 2 * MS)
+    final = asked_next(link)
+    if last == "refused":
+        link.receive(refusal_of(*final), 2 * MS)
+    link.receive(b"", 2 * MS)
+    told = list(station.news("", 0))
+    assert isinstance(told[0], LinkDown)
+    # What had been read says nothing about the PLC that comes back.
+    assert [each for each in (*told, *station.news("", 0)) if isinstance(each, Scanned)] == []
+    assert (scanner.missed, scanner.sequence, scanner._open) == (1, 0, set())
