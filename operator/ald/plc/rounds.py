@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from ald.plant.model import signals
 from ald.plc.plan import NO_FACTS, Block, Facts, Plan, Span, plan_around, split
-from ald.plc.request import ReadBits
+from ald.plc.request import ReadBits, ReadRegisters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,10 +136,32 @@ class Rounds:
             return payloads, []
         came = [asked for asked in self._asked if asked.data is not None]
         good = {place.signal for asked in came for place in asked.block.places}
+        shared = self._shared(came)
         pieces = [(asked.block.request, asked.data or b"") for asked in came]
+        pieces += [piece for _, piece in shared]
         whole = [_assembled(block.request, pieces) for block in self.base]
+        good -= _mixed(shared)
         self._conclude()
         return list(whole), [n for n in range(len(self._columns)) if n not in good]
+
+    def _shared(self, came: Sequence[_Asked]) -> list[tuple[int, tuple[Read, bytes]]]:
+        """Return the values of several words that another request brought a part of, each with its own words, the longest last.
+
+        Twins may lie on one another, and the two requests have read them at different times.
+        """
+        seams = _seams([asked.block.request for asked in came])
+        found = []
+        for asked in came if seams else ():
+            first, table = asked.block.request.address, asked.block.request.table
+            for place in asked.block.places:
+                words = self._columns[place.signal].point.type.words
+                start, end = first + place.offset, first + place.offset + words
+                if words > 1 and any(
+                    s.table is table and s.start < end and start < s.end for s in seams
+                ):
+                    data = (asked.data or b"")[2 * place.offset : 2 * (place.offset + words)]
+                    found.append((place.signal, (ReadRegisters(table, start, words), data)))
+        return sorted(found, key=lambda each: each[1][0].count)
 
     def _conclude(self) -> None:
         """Learn from what was refused."""
@@ -192,6 +214,35 @@ class Rounds:
         if facts != self._facts:
             self._facts = facts
             self._plan = plan_around(self._plant, facts)
+
+
+def _seams(requests: Sequence[Read]) -> list[Span]:
+    """Return the addresses that more than one of the requests brings."""
+    seams = []
+    table, end = None, 0
+    for request in sorted(requests, key=lambda r: (r.table.value, r.address)):
+        last = request.address + request.count
+        if request.table is not table:
+            table, end = request.table, 0
+        if request.address < end:
+            seams.append(Span(request.table, request.address, min(end, last)))
+        end = max(end, last)
+    return seams
+
+
+def _mixed(shared: Sequence[tuple[int, tuple[Read, bytes]]]) -> set[int]:
+    """Return the signals of which a later, longer value replaces a part by other words, not the whole."""
+    mixed = set()
+    for index, (signal, (one, data)) in enumerate(shared):
+        for _, (other, theirs) in shared[index + 1 :]:
+            low = max(one.address, other.address)
+            high = min(one.address + one.count, other.address + other.count)
+            if one.table is not other.table or not 0 < high - low < one.count:
+                continue
+            ours = data[2 * (low - one.address) : 2 * (high - one.address)]
+            if ours != theirs[2 * (low - other.address) : 2 * (high - other.address)]:
+                mixed.add(signal)
+    return mixed
 
 
 def _assembled(request: Read, pieces: Sequence[tuple[Read, bytes]]) -> bytes:

@@ -305,3 +305,53 @@ def test_no_plan_of_a_small_map_that_keeps_clear_of_refusals_has_fewer_requests(
         len(partition) for partition in partitions(taken) if all(map(is_allowed, partition))
     )
     assert len(groups) == fewest
+
+
+class Counting:
+    """Holds a number of two words from register 10 on that goes on with each request. Takes no request longer than `longest`."""
+
+    def __init__(self, longest, number):
+        self.longest = longest
+        self.number = number
+
+    def scan(self, rounds):
+        """Answer all requests of one scan; return the words of its one block, and the bad signals."""
+        waiting = list(rounds.begin())
+        for place, request in enumerate(waiting):
+            if request.count > self.longest:
+                # The list grows while it is gone through.
+                waiting += rounds.answered(place, None, ILLEGAL_ADDRESS)
+                continue
+            held = {10: self.number >> 16, 11: self.number & 0xFFFF}
+            touched = range(request.address, request.address + request.count)
+            rounds.answered(
+                place, struct.pack(f">{request.count}H", *map(held.get, touched, touched))
+            )
+            self.number += 1
+        (payload,), bad = rounds.end()
+        return struct.unpack(f">{len(payload) // 2}H", payload), bad
+
+
+def test_a_value_whose_twin_comes_with_another_request_is_not_made_of_two_readings():
+    machine = plant(
+        parameter("a.before", Table.HOLDING, 9, DataType.UINT16),
+        parameter("a.wide", Table.HOLDING, 10, DataType.UINT32),
+        parameter("a.low", Table.HOLDING, 11, DataType.UINT16),
+        parameter("a.behind", Table.HOLDING, 12, DataType.UINT16),
+    )
+    words_read, bad = Counting(3, 0x0001_FFFF).scan(Rounds(machine))
+    assert bad == []
+    assert words_read[1:3] == (0x0001, 0xFFFF)
+
+
+def test_of_two_values_that_share_a_word_one_is_bad_where_their_requests_read_it_differently():
+    machine = plant(
+        parameter("a.one", Table.HOLDING, 10, DataType.UINT32),
+        parameter("a.other", Table.HOLDING, 11, DataType.UINT32),
+    )
+    rounds, plc = Rounds(machine), Counting(2, 0x0001_FFFF)
+    for _ in range(3):
+        assert plc.scan(rounds)[1] == [0]
+    # Read alike, both are as they were read.
+    still = Plc(longest=2)
+    assert still.scan(rounds)[:2] == ([struct.pack(">3H", 10, 11, 12)], [])
