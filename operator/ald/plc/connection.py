@@ -78,6 +78,9 @@ class Connection:
 
     def flush(self, now_ns: int) -> None:
         """Do whatever is due: time-outs, connecting, sending. Call it before every wait."""
+        if self._socket is not None and self._link.is_overdue(now_ns):
+            # Perhaps the loop was away, and not the PLC: what lies ready comes before the time-out.
+            self._receive(self._socket, now_ns)
         self._link.tick(now_ns)
         self._drop_if_lost()
         if self._link.begin_connect(now_ns):

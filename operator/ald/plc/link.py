@@ -202,14 +202,16 @@ class Link:
         self._reader = codec.FrameReader()
         self._quiet_until_ns = now_ns + self.settings.pause_connect_ns
 
+    def is_overdue(self, now_ns: int) -> bool:
+        """Tell whether an answer has taken longer than the time-out."""
+        return (deadline_ns := self._oldest_deadline_ns()) is not None and now_ns >= deadline_ns
+
     def tick(self, now_ns: int) -> None:
         """Notice what took too long."""
         if self._state is State.CONNECTING and now_ns >= self._connect_deadline_ns:
             self.lost(LinkTimeoutError(self._too_long("accept")), now_ns)
-        elif self._state is State.UP:
-            deadline_ns = self._oldest_deadline_ns()
-            if deadline_ns is not None and now_ns >= deadline_ns:
-                self.lost(LinkTimeoutError(self._too_long("answer")), now_ns)
+        elif self.is_overdue(now_ns):
+            self.lost(LinkTimeoutError(self._too_long("answer")), now_ns)
 
     def outgoing(self, now_ns: int) -> bytes:
         """Fill the window and return the bytes to hand to the kernel."""
@@ -273,9 +275,8 @@ class Link:
     # Inside.
 
     def _too_long(self, what: str) -> str:
-        settings = self.settings
-        wait_s = settings.timeout_ns / 1e9
-        return f"{settings.host} port {settings.port} did not {what} within {wait_s:g} s"
+        one = self.settings
+        return f"{one.host} port {one.port} did not {what} within {one.timeout_ns / 1e9:g} s"
 
     def _next_up_ns(self, now_ns: int) -> int | None:
         """Return when something is due on a connection that is up: a request, the end of a pause, or a time-out."""
