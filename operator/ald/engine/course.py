@@ -68,6 +68,8 @@ def tick(turn: Turn) -> None:
         return
     if hold.is_paused(run):
         _apply(turn, _reviewed(turn))
+    elif isinstance(run.phase, Settling):
+        _hold_unseen(turn)
     else:
         _apply(turn, _told(turn, lambda: leaf.ticked(turn)))
 
@@ -106,6 +108,7 @@ def scanned(turn: Turn, scan: Scan) -> None:
     else:
         _apply(turn, _told(turn, lambda: leaf.scanned(turn, scan)))
         if turn.state.run is not None and isinstance(turn.run.phase, Settling):
+            hold.end(turn, obstacle.SCAN_GAP)
             _finish_if_settled(turn)
     if turn.state.run is not None and turn.state.ending is None:
         unblocked(turn)
@@ -258,7 +261,7 @@ def _advance(turn: Turn) -> Verdict | None:
     turn.change_run(index=index, counters=counters)
     following = counter.leaf_at(run.program, index)
     if following is None:
-        turn.change_run(phase=Settling())
+        turn.change_run(phase=Settling(), around=())
         _finish_if_settled(turn)
         return None
     if _is_held(turn, following):
@@ -300,13 +303,20 @@ def _begin_cleanup(turn: Turn) -> None:
     hold.end(turn)
     reservation.close(turn)
     run = turn.run
-    turn.change_run(in_cleanup=True, index=run.program.cleanup, counters=())
+    turn.change_run(in_cleanup=True, index=run.program.cleanup, counters=(), around=())
     reason, message = "CleaningUp", "the steps are done; cleaning up"
     if run.failure:
         reason, message = "StepFailed", run.failure
     elif run.stopped:
         reason, message = "Stopping", demand.stopped(run)
     turn.move(Cause.COMPLETE, reason, message)
+
+
+def _hold_unseen(turn: Turn) -> None:
+    """Hold a run of whose last set points no scan tells, so that it ends after maxHold at the latest."""
+    gap = obstacle.unseen(turn.state, turn.at_ns)
+    if gap is not None:
+        hold.start(turn, gap.reason, gap.message)
 
 
 def _finish_if_settled(turn: Turn) -> None:

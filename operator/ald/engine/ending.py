@@ -90,7 +90,7 @@ def end_run(turn: Turn, ending: Ending) -> None:
         program_digest=run.program_digest,
         step=run.leaf.name if run.leaf else "",
         path=run.leaf.path if run.leaf else "",
-        iterations=counter.iterations(run.program, run.counters),
+        iterations=counter.iterations(run.program, run.around),
         leaves_done=run.leaves_done,
         leaves_total=run.leaves_before + run.program.estimate.leaves,
         started_wall_ns=run.first_wall_ns,
@@ -164,7 +164,9 @@ def overdue(turn: Turn) -> None:
 
 
 def stop(turn: Turn) -> None:
-    """The last record of this session."""
+    """The last record of this session, once."""
+    if any(isinstance(effect, Exit) for effect in turn.effects):
+        return
     turn.journal(
         SessionEnded(
             at_ns=turn.at_ns,

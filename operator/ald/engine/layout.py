@@ -96,3 +96,13 @@ def same_value(parameter: Parameter, wanted: float, found: float) -> bool:
     """Tell whether `found`, as read from the PLC, is `wanted` as the parameter's type can hold it."""
     held = decode(parameter, encode(parameter, wanted))
     return abs(held - found) <= READBACK_TOLERANCE * max(1.0, abs(held))
+
+
+def within_limits(parameter: Parameter, found: float) -> float:
+    """Return a value as read, or the limit that it is but for the rounding of its type, so that it can be written again."""
+    low, high = parameter.minimum, parameter.maximum
+    passed = low if low is not None and found < low else high
+    is_beyond = passed is not None and (found > passed or passed is low)
+    if passed is not None and is_beyond and same_value(parameter, passed, found):
+        return passed
+    return found

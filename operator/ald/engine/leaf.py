@@ -45,7 +45,13 @@ def begin(turn: Turn, leaf: Leaf) -> Verdict | None:
     late_ns = turn.at_ns - run.due_ns
     if late_ns > LATE_NS:
         turn.change_run(due_ns=turn.at_ns, slip_ns=run.slip_ns + late_ns)
-    turn.change_run(begun=run.begun + 1, ordinal=run.begun + 1, leaf=leaf, phase=None)
+    turn.change_run(
+        begun=run.begun + 1,
+        ordinal=run.begun + 1,
+        leaf=leaf,
+        around=run.counters,
+        phase=None,
+    )
     if not run.in_cleanup and not leaf.name.startswith(RESTORE_MARK):
         around = counter.iterations(run.program, run.counters)
         turn.change_run(reached=Reached(step=leaf.name, iterations=around))

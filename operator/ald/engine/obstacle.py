@@ -40,17 +40,23 @@ def before(state: State, leaf: Leaf | Together, at_ns: int) -> Obstacle | None:
     known = found(state)
     if known is not None:
         return known
-    if state.layout is not None and interlock.is_stale(state, at_ns):
-        gap = format_duration(state.layout.plant.max_scan_gap_ns)
-        message = (
-            f"no scan has succeeded for {gap} (maxScanGap); the run goes on after the next one"
-        )
-        return Obstacle(reason=SCAN_GAP, message=message)
+    gap = unseen(state, at_ns)
+    if gap is not None:
+        return gap
     actions = (InterlockAction.HOLD, InterlockAction.BLOCK)
     held = actions if isinstance(leaf, Pulse) else actions[:1]
     for _, message in interlock.standing(state, *held):
         return Obstacle(reason=INTERLOCK, message=message)
     return None
+
+
+def unseen(state: State, at_ns: int) -> Obstacle | None:
+    """Return that the last scan is too old to be believed, None while it is not."""
+    if state.layout is None or not interlock.is_stale(state, at_ns):
+        return None
+    gap = format_duration(state.layout.plant.max_scan_gap_ns)
+    message = f"no scan has succeeded for {gap} (maxScanGap); the run goes on after the next one"
+    return Obstacle(reason=SCAN_GAP, message=message)
 
 
 def found(state: State) -> Obstacle | None:

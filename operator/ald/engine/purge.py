@@ -2,8 +2,9 @@
 
 A purge counts for an exclusion group when its gas is one of the group's and its commanded flow at least the group's minimum;
 and of a gas with a flow feedback only the time in which that is good and at least nine tenths of the commanded flow. A scan
-speaks for the time up to the next one, and the next one confirms or takes that back. Counted time adds up over purges until
-a valve of the group opens again.
+speaks for the time up to the next one, and the next one confirms or takes that back. Of a flow whose set point has moved since
+it began it says nothing: what was purged from then on counts once a later one has confirmed it. Counted time adds up over
+purges until a valve of the group opens again.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 from ald.engine import demand, hold, reading, safety, setpoint, writing
 from ald.engine.effects import Lane
 from ald.engine.inputs import Answered
-from ald.engine.layout import same_value, target_of
+from ald.engine.layout import same_value, target_of, within_limits
 from ald.engine.state import Exposure, Purging, State
 from ald.engine.turn import Turn
 from ald.engine.verdict import Done, Failed, Verdict
@@ -54,13 +55,16 @@ def begin(turn: Turn, leaf: Purge) -> Verdict | None:
         )
     end_ns = turn.run.due_ns + leaf.duration_ns
     phase = Purging(leaf=leaf, end_ns=end_ns, before=None, write=None, flowing_ns=None)
-    if same_value(parameter, leaf.flow, before):
+    if same_value(parameter, leaf.flow, before) and not reading.is_doubtful(
+        turn.state, parameter.name
+    ):
         turn.change_run(phase=phase)
         _flowing(turn, phase)
         return None
     setpoint.forget(turn, parameter.name)
     token = turn.write(Lane.RECIPE, target_of(parameter, leaf.flow))
-    turn.change_run(phase=replace(phase, before=before, write=token))
+    back = within_limits(parameter, before)
+    turn.change_run(phase=replace(phase, before=back, write=token))
     return None
 
 
@@ -242,7 +246,7 @@ def _flow_good(state: State, phase: Purging, at_ns: int) -> bool:
     if feedback is None:
         return True
     found = reading.good(state, feedback)
-    if at_ns > _trusted_until_ns(state, phase):
+    if at_ns > _speaks_until_ns(state, phase):
         return False
     return found is not None and found >= FLOW_SHARE_MIN * phase.leaf.flow
 
@@ -264,7 +268,16 @@ def _span_ns(turn: Turn, phase: Purging) -> int:
 
 
 def _trusted_until_ns(state: State, phase: Purging) -> int:
-    """Return until when the flow counts as good without another scan."""
+    """Return until when the flow counts as good without another scan; 0 where its set point has moved since the last one began."""
+    assert state.layout is not None, "a plant is loaded"
+    gas = state.layout.gases[phase.leaf.gas]
+    written = state.written.get(gas.setpoint)
+    has_moved = written is not None and not reading.is_newer(state, written.moved_ns)
+    return 0 if has_moved and gas.feedback is not None else _speaks_until_ns(state, phase)
+
+
+def _speaks_until_ns(state: State, phase: Purging) -> int:
+    """Return until when the last scan speaks for the flow."""
     assert state.layout is not None, "a plant is loaded"
     if state.layout.gases[phase.leaf.gas].feedback is None:
         return phase.end_ns + DURATION_NS_MAX

@@ -34,12 +34,23 @@ def known(state: State, parameter: str) -> float | None:
     written = state.written.get(parameter)
     if written is None:
         return good(state, parameter)
-    if state.scan is None or state.layout is None:
-        return written.value
-    if state.scan.started_ns <= written.acked_ns + state.layout.plant.link.cycle_ns:
-        return written.value
-    found = good(state, parameter)
+    found = good(state, parameter) if is_newer(state, written.acked_ns) else None
     return written.value if found is None else found
+
+
+def is_newer(state: State, acked_ns: int) -> bool:
+    """Tell whether the last scan shows for certain what was acknowledged then."""
+    if state.scan is None or state.layout is None:
+        return False
+    return state.scan.started_ns > acked_ns + state.layout.plant.link.cycle_ns
+
+
+def is_doubtful(state: State, parameter: str) -> bool:
+    """Tell whether a write of this signal may have reached the PLC or not, and no scan has shown it since."""
+    written = state.written.get(parameter)
+    if written is None or written.moved_ns <= written.acked_ns:
+        return False
+    return not is_newer(state, written.moved_ns) or good(state, parameter) is None
 
 
 def holds(state: State, condition: Condition, at_ns: int) -> bool:

@@ -248,8 +248,8 @@ def _replace(turn: Turn, given: PlantGiven) -> None:
     turn.effects.append(UsePlant(plant=given.plant))
     _use(turn, given.plant, given.plant_digest)
     safing.interrupted(turn)
-    if given.plant.mode is Mode.OBSERVE:
-        # Nothing may be written any more, so nothing is on its way either.
+    if given.plant.mode is Mode.OBSERVE and not turn.is_in(MachineState.ABORTING):
+        # Nothing may be written any more, so nothing is on its way either; what a run has left is given up in its time.
         turn.change(safing=None)
 
 

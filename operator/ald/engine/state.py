@@ -29,10 +29,11 @@ UIDS_MAX = 256
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """A value that we wrote and that was acknowledged at `acked_ns`; counts until a scan that began later."""
+    """A value acknowledged at `acked_ns`; counts until a scan that began later. `moved_ns`: when it last became another, or may have."""
 
     value: float
     acked_ns: int
+    moved_ns: int = 0
 
 
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,14 +243,14 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """The run in progress.
 
-    index: the present instruction. counters: the loops around it, outermost first. begun: leaves begun. ordinal: number of the
-    leaf under way. branches: what runs side by side while the present instruction is a `together`; the leaf is that then, and
-    has no phase. broken: why those branches are to come to their end. due_ns: when the present leaf was due on the absolute
-    schedule. slip_ns: how much later than the shortest course the schedule lies by now. reached: the last leaf begun that is
-    not one of the cleanup and does not only restore. attempt: from 2 on it goes on after a restart, and begun, leaves_done,
-    pulses and widths count on; leaves_before of them are no leaves of this program. first_wall_ns: when the first one began.
-    is_counted: what those before counted is known. cycle: cycles begun, now at `cycle_place`; `reserved`: the volume knows of,
-    `asked_cycles`: asked for, more from `ask_from` on, is_reserved_whole: all of them. marks: where loops begin and end in the
+    index: the present instruction. counters: the loops around it, outermost first; `around`: those around the leaf. begun: leaves
+    begun. ordinal: number of the leaf under way. branches: what runs side by side while the present instruction is a `together`;
+    the leaf is that then, and has no phase. broken: why those branches are to come to their end. due_ns: when the present leaf was
+    due on the absolute schedule. slip_ns: how much later than the shortest course the schedule lies by now. reached: the last leaf
+    begun that is not one of the cleanup and does not only restore. attempt: from 2 on it goes on after a restart, and begun,
+    leaves_done, pulses and widths count on; leaves_before of them are no leaves of this program. first_wall_ns: when the first one
+    began. is_counted: what those before counted is known. cycle: cycles begun, now at `cycle_place`; `reserved`: the volume knows
+    of, `asked_cycles`: asked for, more from `ask_from` on, is_reserved_whole: all of them. marks: where loops begin and end in the
     program. failure: why the first step failed, empty while none did. doubt: what a scan found wrong while a valve was open; it
     fails the leaf once that is shut. asked: what it is to do. stopped: a stop has left steps out.
     """
@@ -273,6 +274,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     due_ns: int
     index: int = 0
     counters: tuple[Counter, ...] = ()
+    around: tuple[Counter, ...] = ()
     in_cleanup: bool = False
     begun: int = 0
     ordinal: int = 0
@@ -294,10 +296,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Violated(msgspec.Struct, frozen=True, kw_only=True):
-    """An interlock that has been violated without a break since `since_ns`, with what was read then.
-
-    `message` says it in plain words; `tripped`: it has been for as long as it takes.
-    """
+    """An interlock violated without a break since `since_ns`, with what was read then; `tripped`: for as long as it takes."""
 
     since_ns: int
     readings: Mapping[str, float | None]

@@ -49,7 +49,7 @@ def _active(state: State, run: Run) -> RunProgress:
         program_digest=run.program_digest,
         step=run.leaf.name if run.leaf is not None else "",
         path=run.leaf.path if run.leaf is not None else "",
-        iterations=counter.iterations(run.program, run.counters),
+        iterations=counter.iterations(run.program, run.around),
         leaves_done=run.leaves_done,
         leaves_total=run.leaves_before + run.program.estimate.leaves,
         started_wall_ns=run.first_wall_ns,

@@ -30,7 +30,7 @@ def begin(turn: Turn, mark: model.Together) -> Verdict | None:
         Branch(index=begin, end=end, due_ns=due_ns)
         for begin, end in together.spans(mark, run.index)
     )
-    turn.change_run(leaf=mark, phase=None, branches=branches, broken="")
+    turn.change_run(leaf=mark, around=run.counters, phase=None, branches=branches, broken="")
     return go_on(turn)
 
 

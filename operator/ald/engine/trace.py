@@ -19,7 +19,7 @@ def open_run(state: State) -> OpenRun | None:
         ordinal=run.ordinal,
         step=run.leaf.name if run.leaf is not None else "",
         path=run.leaf.path if run.leaf is not None else "",
-        iterations=counter.iterations(run.program, run.counters),
+        iterations=counter.iterations(run.program, run.around),
         reached=run.reached,
         leaf_ended=run.phase is None or isinstance(run.phase, Settling),
         leaves_done=run.leaves_done,

@@ -11,6 +11,7 @@ from ald.engine.state import (
     Purging,
     Ramping,
     Run,
+    Settling,
     State,
     Waiting,
     Watching,
@@ -69,13 +70,19 @@ def _times(state: State) -> Iterator[int]:
         return
     if run.hold is not None and state.layout is not None:
         yield hold.deadline_ns(state.layout.plant.max_hold_ns, run.hold)
-        if run.hold.is_paused and not run.hold.obstacle:
-            # Scans that stop are in the way of a paused run, too, and nothing else may say so.
-            yield state.seen_ns + state.layout.plant.max_scan_gap_ns
+    if _is_scan_awaited(run) and state.layout is not None:
+        yield state.seen_ns + state.layout.plant.max_scan_gap_ns
     for phase in () if hold.is_paused(run) else phases(run):
         phase_ns = _phase_ns(state, phase)
         if phase_ns is not None:
             yield phase_ns
+
+
+def _is_scan_awaited(run: Run) -> bool:
+    """Tell whether scans that stop are in the way of the run, and nothing else may say so: of one that is paused, or settles."""
+    if run.hold is None:
+        return isinstance(run.phase, Settling)
+    return run.hold.is_paused and not run.hold.obstacle
 
 
 def _phase_ns(state: State, phase: Phase) -> int | None:

@@ -1,19 +1,25 @@
 """Writes of set points as they are settled: on record, and remembered where they were acknowledged."""
 
+from ald.engine import reading
 from ald.engine.inputs import Answered
+from ald.engine.layout import same_value
 from ald.engine.state import Known
 from ald.engine.turn import Turn
 from ald.records.event import WriteOutcome, Written
 
 
 def record(turn: Turn, answer: Answered, *, by: str, parameter: str, value: float) -> None:
-    """Put a settled write on record, and remember its value when it was acknowledged."""
+    """Put a settled write on record, and remember its value when it was acknowledged, or that nobody knows it any more."""
+    outcome = WriteOutcome.UNKNOWN if answer.unknown else WriteOutcome.REFUSED
     if answer.ok:
         outcome = WriteOutcome.CONFIRMED
-        kept = Known(value=value, acked_ns=answer.acked_ns)
-        turn.change(written={**turn.state.written, parameter: kept})
-    else:
-        outcome = WriteOutcome.UNKNOWN if answer.unknown else WriteOutcome.REFUSED
+        _keep(turn, parameter, _acknowledged(turn, answer, parameter, value))
+    elif answer.unknown:
+        before, known = reading.known(turn.state, parameter), turn.state.written.get(parameter)
+        kept = value if before is None else before
+        acked_ns = known.acked_ns if known is not None else 0
+        # It moved, perhaps, later than anything was acknowledged: so it is doubtful.
+        _keep(turn, parameter, Known(value=kept, acked_ns=acked_ns, moved_ns=turn.at_ns))
     turn.journal(
         Written(
             at_ns=turn.at_ns,
@@ -29,3 +35,17 @@ def record(turn: Turn, answer: Answered, *, by: str, parameter: str, value: floa
             error=answer.error,
         )
     )
+
+
+def _acknowledged(turn: Turn, answer: Answered, parameter: str, value: float) -> Known:
+    known = turn.state.written.get(parameter)
+    before = reading.known(turn.state, parameter)
+    is_same = before is not None and same_value(turn.layout.parameters[parameter], value, before)
+    moved_ns = answer.acked_ns
+    if is_same and not reading.is_doubtful(turn.state, parameter):
+        moved_ns = known.moved_ns if known is not None else 0
+    return Known(value=value, acked_ns=answer.acked_ns, moved_ns=moved_ns)
+
+
+def _keep(turn: Turn, parameter: str, known: Known) -> None:
+    turn.change(written={**turn.state.written, parameter: known})

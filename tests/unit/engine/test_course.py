@@ -193,3 +193,19 @@ def test_the_end_of_a_stopped_run_whose_cleanup_failed_says_that_it_was_stopped(
     ended = world.run_until_ended()
     assert ended.outcome is RunOutcome.STEP_FAILED
     assert "in the cleanup after: stopped after 1 steps: enough (by anna)" in ended.message
+
+
+def test_a_run_whose_last_set_point_no_scan_shows_ends_after_the_longest_hold():
+    world = unseen(assign(33.0))
+    world.run_for(3 * S)
+    assert world.machine == "Held"
+    ended = world.run_until_ended(within_ns=120 * S)
+    assert (ended.outcome, world.machine) == (RunOutcome.HOLD_TIMEOUT, "Idle")
+
+
+def test_a_run_whose_last_set_point_shows_after_the_longest_gap_is_completed():
+    world = unseen(assign(33.0))
+    world.run_for(3 * S)
+    world.scanning = True
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+    assert states(world)[-5:] == ["Completing", "Held", "Execute", "Completing", "Idle"]

@@ -1,9 +1,10 @@
 """Look-ups in a plant."""
 
 import pytest
+from msgspec.structs import replace
 
 from ald.engine.effects import Coils, Words
-from ald.engine.layout import coil_of, layout_of, same_value, target_of
+from ald.engine.layout import coil_of, layout_of, same_value, target_of, within_limits
 from ald.errors import SafetyError
 from ald.plant.model import signals
 from unit.engine.programs import PLANT
@@ -49,3 +50,13 @@ def test_a_value_counts_as_read_back_when_it_is_what_the_type_can_hold():
 def test_each_valve_knows_its_groups():
     assert [g.name for g in LAYOUT.groups_of["tma"]] == ["precursors"]
     assert LAYOUT.groups_of["vent"] == ()
+
+
+@pytest.mark.parametrize(
+    ("found", "back"),
+    [(20.1000003, 20.1), (0.0999999, 0.1), (15.0, 15.0), (21.0, 21.0), (0.0, 0.0)],
+)
+def test_a_limit_as_its_type_rounds_it_is_the_limit_and_no_other_value_is(found, back):
+    narrow = replace(LAYOUT.parameters["mfc.setpoint"], minimum=0.1, maximum=20.1)
+    assert within_limits(narrow, found) == back
+    assert within_limits(replace(narrow, minimum=None, maximum=None), found) == found

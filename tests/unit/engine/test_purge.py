@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from ald.engine.effects import Words
 from ald.records.event import (
     HoldEnded,
     HoldStarted,
@@ -11,7 +12,7 @@ from ald.records.event import (
     StateChanged,
     Written,
 )
-from unit.engine.programs import MS, PLANT, S, flow, loop, purge, valve
+from unit.engine.programs import MS, PLANT, S, flow, loop, purge, valve, wait
 from unit.engine.world import World
 
 
@@ -204,3 +205,67 @@ def test_a_reading_counts_from_when_it_was_begun_not_from_when_it_was_complete()
     world.start(flow(20.0), purge(300), valve("tma", 40))
     world.run_for(4 * S)
     assert not world.trace
+
+
+def seldom_read(flow_at_the_scan):
+    """A machine that is read once a second, last a fifth of one ago."""
+    world = World(replace(PLANT, scan_period_ns=1 * S), follow_flow=False)
+    world.overrides["mfc.flow"] = flow_at_the_scan
+    world.ready()
+    read = world.state.seen_ns
+    while world.state.seen_ns == read:
+        world.run_for(10 * MS)
+    return world.run_for(200 * MS)
+
+
+def test_a_scan_from_before_the_set_point_moved_says_nothing_of_the_flow():
+    world = seldom_read(20.0).start(flow(20.0), flow(0.0), wait(100), purge(300), valve("tma", 40))
+    world.overrides["mfc.flow"] = 0.0
+    world.run_for(5 * S)
+    assert (world.trace, world.machine) == ([], "Held")
+
+
+def test_a_purge_that_moved_its_set_point_counts_whole_once_a_scan_has_confirmed_it():
+    world = seldom_read(20.0).start(purge(300), valve("tma", 40))
+    began = world.now
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+    # Not before the next scan, and without another purge behind it.
+    assert 790 * MS <= world.trace[0][0] - began <= 850 * MS
+
+
+def test_the_same_value_written_again_moves_nothing():
+    world = World(replace(PLANT, scan_period_ns=1 * S)).ready()
+    world.start(flow(20.0), wait(2100), flow(20.0), purge(300), valve("tma", 40))
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+    assert world.events(HoldStarted) == []
+
+
+def test_a_set_point_at_its_limit_is_given_back_however_its_type_rounds_it():
+    limit = 20.1
+    narrow = tuple(
+        replace(each, maximum=limit) if each.name == "mfc.setpoint" else each
+        for each in PLANT.parameters
+    )
+    world = World(replace(PLANT, parameters=narrow)).ready()
+    world.start(flow(limit), wait(500), purge(500, 16.0))
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+    assert written(world) == [("mfc.setpoint", 16.0), ("mfc.setpoint", limit)]
+
+
+def test_a_flow_of_which_nobody_knows_whether_it_was_written_is_written_anew():
+    sent = []
+
+    def fate(write):
+        if not isinstance(write.target, Words) or write.target.address != 20:
+            return None
+        sent.append(write)
+        return "unknown" if len(sent) == 2 else None
+
+    world = World().ready()
+    world.fates.append(fate)
+    world.start(
+        flow(50.0, "Ar"), purge(300, 20.0, "Ar"), cleanup=(purge(300, 50.0, "Ar"), valve("tma", 40))
+    )
+    assert world.run_until_ended().outcome is RunOutcome.STEP_FAILED
+    assert [value for _, value in written(world)][:2] == [20.0, 50.0]
+    assert world.value("mfc-2.setpoint") == 50.0

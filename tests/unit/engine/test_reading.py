@@ -43,3 +43,15 @@ def test_a_condition_is_judged_on_the_last_scan():
     world.run_for(200 * MS)
     assert reading.holds(world.state, condition, world.now)
     assert not reading.holds(world.state, condition, world.now + 2 * S)
+
+
+def test_what_may_have_been_written_is_doubtful_until_a_later_scan():
+    world = World().ready()
+    world.fates.append(lambda w: "unknown" if w.lane.value == "recipe" else None)
+    world.start(assign(120.0), cleanup=(wait(1000),))
+    world.run_for(5 * MS)
+    assert reading.is_doubtful(world.state, "heater.setpoint")
+    assert reading.known(world.state, "heater.setpoint") == 0.0
+    world.run_for(300 * MS)
+    assert not reading.is_doubtful(world.state, "heater.setpoint")
+    assert reading.known(world.state, "heater.setpoint") == 120.0

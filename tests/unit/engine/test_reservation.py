@@ -204,7 +204,8 @@ def made_of(tree):
             case "wait":
                 yield wait(5)
             case "purge":
-                yield purge(10)
+                # Its flow is not measured: many so short ones hold for none.
+                yield purge(10, 20.0, "Ar")
             case "both":
                 yield together([wait(5)], [wait(5), wait(5)])
             case _:

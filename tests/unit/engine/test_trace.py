@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ald.engine.inputs import OpenRun
+from ald.engine.inputs import AbortAsked, OpenRun, RecordRoom
 from ald.engine.state import Pulsing, phases
 from ald.engine.trace import open_run
 from unit.engine.programs import (
@@ -89,3 +89,18 @@ def test_a_run_is_not_taken_up_when_a_value_has_not_come_and_a_valve_is_still_op
     found = open_run(world.state)
     assert found is not None
     assert not found.resumable
+
+
+def test_held_between_two_cycles_a_run_is_in_the_one_that_its_last_step_was_in():
+    world = World().ready().start(purge(300), loop(3, valve("tma", 20), wait(100)))
+    world.run_for(370 * MS)
+    world.give(RecordRoom(at_ns=world.now, ok=False))
+    world.run_for(500 * MS)
+    assert world.machine == "Held"
+    found = open_run(world.state)
+    assert found is not None
+    assert (found.step, found.iterations, found.leaf_ended) == ("wait", ((1, 3),), True)
+    world.give(AbortAsked(at_ns=world.now, uid=UID, by="t", reason="r"))
+    world.run_until_ended()
+    assert world.state.last_run is not None
+    assert (world.state.last_run.step, world.state.last_run.iterations) == ("wait", ((1, 3),))
