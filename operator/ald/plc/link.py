@@ -36,7 +36,7 @@ from ald.plc.leaving import Leaving
 from ald.plc.pending import Lane, Pending
 from ald.plc.request import Request, is_write
 from ald.plc.times import NEAR_NS, IoTimes, TimesByKind, TimesSummary
-from ald.plc.unsettled import UNCERTAIN
+from ald.plc.unsettled import is_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -353,7 +353,7 @@ class Link:
         # Only an answer proves that the PLC serves us; one that accepts and closes at once keeps backing off.
         self._attempt = 0
         self._times.add(pending.key, now_ns - pending.sent_ns)
-        uncertain = error is not None and error.code in UNCERTAIN
+        uncertain = error is not None and is_open(error.code)
         self._completions.append(
             Completion(
                 token=pending.token,

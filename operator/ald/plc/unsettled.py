@@ -1,8 +1,9 @@
 """What a read-back says of a write that the PLC answered with an exception which leaves its outcome open. Pure.
 
     exception        reads what was written     reads anything else
-    4, 6, 11         it took effect             it did not
+    4, 6, 8, 11      it took effect             it did not
     5 acknowledge    it took effect             open: the PLC may still be at it
+    not standard     it took effect             open: nobody knows what it means
 
 A write is never sent again for this, and what cannot be read back stays open.
 """
@@ -23,11 +24,11 @@ from ald.plc.request import (
     WriteRegisters,
 )
 
-ACKNOWLEDGE = 5
-"""The PLC has accepted the request, and will take long to serve it."""
+REFUSALS = frozenset({1, 2, 3, 10})
+"""Exceptions that say that nothing was begun: function, address or value not known, no way to the unit."""
 
-UNCERTAIN = frozenset({4, ACKNOWLEDGE, 6, 11})
-"""Exceptions after which a write may have taken effect: failed while serving, acknowledged, busy, no word from the unit."""
+FAILURES = frozenset({4, 6, 8, 11})
+"""Exceptions after which a write took effect or never will: failed while serving, busy, parity error, no word from the unit."""
 
 
 class Finding(enum.Enum):
@@ -36,6 +37,11 @@ class Finding(enum.Enum):
     CONFIRMED = "confirmed"
     REFUSED = "refused"
     OPEN = "open"
+
+
+def is_open(code: int) -> bool:
+    """Tell whether a write that was answered with this exception may have taken effect: unless it is known that it did not."""
+    return code not in REFUSALS
 
 
 def span_of(request: Write) -> tuple[Table, range]:
@@ -59,7 +65,7 @@ def judge(request: Write, code: int, data: bytes) -> Finding:
     """Return what the read-back `data` says of a write that was answered with exception `code`."""
     if _is_there(request, data):
         return Finding.CONFIRMED
-    return Finding.OPEN if code == ACKNOWLEDGE else Finding.REFUSED
+    return Finding.REFUSED if code in FAILURES else Finding.OPEN
 
 
 def _is_there(request: Write, data: bytes) -> bool:

@@ -109,7 +109,7 @@ def test_an_exception_answer_fails_its_request_only(code):
     assert bench.link.counters.exceptions == 1
 
 
-@pytest.mark.parametrize("code", [4, 5, 6, 11])
+@pytest.mark.parametrize("code", [4, 5, 6, 8, 11, 100])
 def test_after_these_exceptions_a_write_may_have_acted_all_the_same(code):
     bench = Bench()
     bench.link.submit(Lane.RECIPE, OPEN, 1, 0)
