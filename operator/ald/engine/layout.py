@@ -100,9 +100,7 @@ def same_value(parameter: Parameter, wanted: float, found: float) -> bool:
 
 def within_limits(parameter: Parameter, found: float) -> float:
     """Return a value as read, or the limit that it is but for the rounding of its type, so that it can be written again."""
-    low, high = parameter.minimum, parameter.maximum
-    passed = low if low is not None and found < low else high
-    is_beyond = passed is not None and (found > passed or passed is low)
-    if passed is not None and is_beyond and same_value(parameter, passed, found):
-        return passed
-    return found
+    low = found if parameter.minimum is None else parameter.minimum
+    high = found if parameter.maximum is None else parameter.maximum
+    limit = max(low, min(found, high))
+    return limit if limit != found and same_value(parameter, limit, found) else found
