@@ -110,13 +110,9 @@ def answered(turn: Turn, phase: Purging, answer: Answered) -> Verdict | None:
     """Take in the answer to the write that sets the flow, or gives it back."""
     if answer.token != phase.write:
         return None
-    leaf = phase.leaf
-    parameter = turn.layout.setpoint(parameter=None, gas=leaf.gas)
-    value = leaf.flow if not phase.restoring else phase.before
-    assert value is not None, "only a flow that moved is given back"
-    writing.record(turn, answer, by="purge", parameter=parameter.name, value=value)
-    if not answer.ok:
-        return Failed(error=f"{parameter.name} was not set to {value:g}: {answer.error}")
+    failed = writing.settled(turn, phase, answer)
+    if failed is not None:
+        return failed
     phase = replace(phase, write=None)
     turn.change_run(phase=phase)
     if phase.restoring:

@@ -57,12 +57,12 @@ def answered(turn: Turn, phase: Ramping, answer: Answered) -> Verdict | None:
     """Take in the answer to a write; the last one ends the leaf."""
     if answer.token != phase.write:
         return None
+    failed = writing.settled(turn, phase, answer)
+    if failed is not None:
+        return failed
     leaf = phase.leaf
-    parameter = turn.layout.setpoint(parameter=leaf.parameter, gas=leaf.gas)
-    writing.record(turn, answer, by=leaf.name, parameter=parameter.name, value=phase.value)
-    if not answer.ok:
-        return Failed(error=f"{parameter.name} was not set to {phase.value:g}: {answer.error}")
     if phase.value == leaf.to:
+        parameter = turn.layout.setpoint(parameter=leaf.parameter, gas=leaf.gas)
         setpoint.expect(turn, step=leaf.name, parameter=parameter.name, value=leaf.to)
         # What a late link adds to the end shifts the rest of the schedule.
         return Done(due_ns=max(phase.end_ns, turn.run.due_ns), nominal_ns=0)

@@ -12,7 +12,7 @@ from ald.engine.inputs import Answered
 from ald.engine.layout import same_value, target_of
 from ald.engine.state import Readback, Setting
 from ald.engine.turn import Turn
-from ald.engine.verdict import Done, Failed, Verdict
+from ald.engine.verdict import Done, Verdict
 from ald.program.model import Set
 from ald.records.event import WriteOutcome, Written
 from ald.records.scan import Scan
@@ -36,11 +36,11 @@ def answered(turn: Turn, phase: Setting, answer: Answered) -> Verdict | None:
     """Take in the answer to the write."""
     if answer.token != phase.write:
         return None
+    failed = writing.settled(turn, phase, answer)
+    if failed is not None:
+        return failed
     leaf = phase.leaf
     parameter = turn.layout.setpoint(parameter=leaf.parameter, gas=leaf.gas)
-    writing.record(turn, answer, by=leaf.name, parameter=parameter.name, value=leaf.value)
-    if not answer.ok:
-        return Failed(error=f"{parameter.name} was not set to {leaf.value:g}: {answer.error}")
     expect(turn, step=leaf.name, parameter=parameter.name, value=leaf.value)
     return Done(due_ns=turn.at_ns, nominal_ns=0)
 

@@ -10,6 +10,7 @@ from ald.engine import (
     safing,
     session,
     trip,
+    writing,
 )
 from ald.engine.effects import Effect
 from ald.engine.inputs import (
@@ -143,6 +144,8 @@ def _answered(turn: Turn, given: Answered) -> None:
             ending.settled(turn)
     elif _is_running(turn):
         course.answered(turn, given)
+    elif turn.state.run is not None:
+        writing.late(turn, given)
 
 
 def _scanned(turn: Turn, given: Scanned) -> None:

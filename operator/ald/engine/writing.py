@@ -3,13 +3,46 @@
 from ald.engine import reading
 from ald.engine.inputs import Answered
 from ald.engine.layout import same_value
-from ald.engine.state import Known
+from ald.engine.state import Known, Purging, Ramping, Setting, phases
 from ald.engine.turn import Turn
+from ald.engine.verdict import Failed
 from ald.records.event import WriteOutcome, Written
 
 
-def record(turn: Turn, answer: Answered, *, by: str, parameter: str, value: float) -> None:
-    """Put a settled write on record, and remember its value when it was acknowledged, or that nobody knows it any more."""
+def settled(turn: Turn, phase: Setting | Ramping | Purging, answer: Answered) -> Failed | None:
+    """Put the write of a phase on record, and remember its value when it was acknowledged, or that nobody knows it any more."""
+    by, parameter, value = _wanted(turn, phase)
+    _record(turn, answer, by=by, parameter=parameter, value=value)
+    if answer.ok:
+        return None
+    return Failed(error=f"{parameter} was not set to {value:g}: {answer.error}")
+
+
+def late(turn: Turn, answer: Answered) -> None:
+    """Put a write on record that was on its way when the run's end began; of one that never left there is nothing to say."""
+    for phase in phases(turn.run):
+        if not isinstance(phase, Setting | Ramping | Purging) or phase.write != answer.token:
+            continue
+        if answer.sent_ns:
+            settled(turn, phase, answer)
+
+
+def _wanted(turn: Turn, phase: Setting | Ramping | Purging) -> tuple[str, str, float]:
+    """Return on whose behalf which parameter is written, and with what."""
+    match phase:
+        case Setting(leaf=leaf):
+            parameter = turn.layout.setpoint(parameter=leaf.parameter, gas=leaf.gas)
+            return leaf.name, parameter.name, leaf.value
+        case Ramping(leaf=leaf, value=value):
+            parameter = turn.layout.setpoint(parameter=leaf.parameter, gas=leaf.gas)
+            return leaf.name, parameter.name, value
+        case Purging(leaf=leaf):
+            flow = leaf.flow if not phase.restoring else phase.before
+            assert flow is not None, "only a flow that moved is given back"
+            return "purge", turn.layout.setpoint(parameter=None, gas=leaf.gas).name, flow
+
+
+def _record(turn: Turn, answer: Answered, *, by: str, parameter: str, value: float) -> None:
     outcome = WriteOutcome.UNKNOWN if answer.unknown else WriteOutcome.REFUSED
     if answer.ok:
         outcome = WriteOutcome.CONFIRMED

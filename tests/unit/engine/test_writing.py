@@ -3,9 +3,15 @@
 import pytest
 
 from ald.engine import reading
-from ald.records.event import WriteOutcome, Written
-from unit.engine.programs import S, assign, wait
+from ald.engine.effects import Lane
+from ald.engine.inputs import AbortAsked
+from ald.records.event import RunOutcome, WriteOutcome, Written
+from unit.engine.programs import MS, UID, S, assign, purge, ramp, wait
 from unit.engine.world import World
+
+
+def abort(world):
+    return AbortAsked(at_ns=world.now, uid=UID, by="t", reason="r")
 
 
 def test_an_acknowledged_write_is_confirmed_and_remembered():
@@ -25,3 +31,37 @@ def test_a_refused_write_is_on_record_with_its_error_and_not_remembered(fate, ou
     (written,) = (w for w in world.events(Written) if w.by == "assign")
     assert (written.outcome, written.error) == (outcome, "refused")
     assert reading.known(world.state, "heater.setpoint") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("step", "by", "value"),
+    [
+        (assign(120.0), "assign", 120.0),
+        (ramp(120.0, per_second=1e9), "ramp", 120.0),
+        (purge(100, flow=60.0), "purge", 60.0),
+    ],
+)
+@pytest.mark.parametrize("fate", ["ok", "unknown"])
+def test_a_write_that_was_on_its_way_when_the_run_was_aborted_is_on_record(step, by, value, fate):
+    world = World().ready()
+
+    def aborted_meanwhile(write):
+        if write.lane is not Lane.RECIPE:
+            return None
+        world.at(1 * MS, lambda: world.give(abort(world)))
+        return fate
+
+    world.fates.append(aborted_meanwhile)
+    ended = world.start(step, wait(50)).run_until_ended()
+    assert ended.outcome is RunOutcome.ABORTED
+    (written,) = (w for w in world.events(Written) if w.by == by)
+    assert (written.value, written.run) == (value, UID)
+    assert written.outcome is (WriteOutcome.CONFIRMED if fate == "ok" else WriteOutcome.UNKNOWN)
+    assert written.at_ns <= ended.at_ns
+
+
+def test_what_an_abort_takes_back_unsent_is_not_on_record():
+    world = World().ready().start(assign(120.0), wait(50))
+    world.give(abort(world))
+    world.run_until_ended()
+    assert [w for w in world.events(Written) if w.by == "assign"] == []
