@@ -1,8 +1,8 @@
 """How runs end: at once by the safe state, or in good order; and what the machine is afterwards."""
 
-from ald.engine import branch, counter, pulse, reservation, safing
+from ald.engine import branch, counter, pulse, reservation, safing, writing
 from ald.engine.effects import Exit
-from ald.engine.state import Ending, LastRun, Pulsing, Settling
+from ald.engine.state import Ending, LastRun, Pulsing, Purging, Ramping, Setting, Settling
 from ald.engine.transitions import Cause
 from ald.engine.turn import Turn
 from ald.plant.model import Mode
@@ -111,6 +111,8 @@ def _end_leaf(turn: Turn, error: str) -> None:
     run = turn.run
     if isinstance(run.phase, Pulsing):
         pulse.record_cut_short(turn, run.phase)
+    if isinstance(run.phase, Setting | Ramping | Purging):
+        writing.unanswered(turn, run.phase, error)
     if run.phase is not None and not isinstance(run.phase, Settling):
         turn.journal(
             StepEnded(

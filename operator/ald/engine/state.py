@@ -318,11 +318,12 @@ class Unready(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How the run is to be recorded as ended once the safe state is written or has failed."""
+    """How the run is to be recorded as ended once the safe state is written or has failed. `answered`: its writes settled since."""
 
     outcome: RunOutcome
     message: str
     by: str
+    answered: tuple[int, ...] = ()
 
 
 class LastRun(msgspec.Struct, frozen=True, kw_only=True):

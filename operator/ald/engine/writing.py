@@ -1,5 +1,7 @@
 """Writes of set points as they are settled: on record, and remembered where they were acknowledged."""
 
+from msgspec.structs import replace
+
 from ald.engine import reading
 from ald.engine.inputs import Answered
 from ald.engine.layout import same_value
@@ -20,11 +22,26 @@ def settled(turn: Turn, phase: Setting | Ramping | Purging, answer: Answered) ->
 
 def late(turn: Turn, answer: Answered) -> None:
     """Put a write on record that was on its way when the run's end began; of one that never left there is nothing to say."""
+    ending = turn.state.ending
+    assert ending is not None, "the run is being ended"
     for phase in phases(turn.run):
         if not isinstance(phase, Setting | Ramping | Purging) or phase.write != answer.token:
             continue
         if answer.sent_ns:
             settled(turn, phase, answer)
+        turn.change(ending=replace(ending, answered=(*ending.answered, answer.token)))
+
+
+def unanswered(turn: Turn, phase: Setting | Ramping | Purging, why: str) -> None:
+    """Put a write on record whose answer the run's end did not wait for: nobody knows what became of it."""
+    ending = turn.state.ending
+    if phase.write is None or (ending is not None and phase.write in ending.answered):
+        return
+    at_ns, token = turn.at_ns, phase.write
+    unknown = Answered(
+        at_ns=at_ns, token=token, ok=False, unknown=True, error=why, sent_ns=0, acked_ns=0
+    )
+    settled(turn, phase, unknown)
 
 
 def _wanted(turn: Turn, phase: Setting | Ramping | Purging) -> tuple[str, str, float]:

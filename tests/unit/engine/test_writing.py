@@ -9,6 +9,15 @@ from ald.records.event import RunOutcome, WriteOutcome, Written
 from unit.engine.programs import MS, UID, S, assign, purge, ramp, wait
 from unit.engine.world import World
 
+WRITES = pytest.mark.parametrize(
+    ("step", "by", "value"),
+    [
+        (assign(120.0), "assign", 120.0),
+        (ramp(120.0, per_second=1e9), "ramp", 120.0),
+        (purge(100, flow=60.0), "purge", 60.0),
+    ],
+)
+
 
 def abort(world):
     return AbortAsked(at_ns=world.now, uid=UID, by="t", reason="r")
@@ -33,14 +42,7 @@ def test_a_refused_write_is_on_record_with_its_error_and_not_remembered(fate, ou
     assert reading.known(world.state, "heater.setpoint") == 0.0
 
 
-@pytest.mark.parametrize(
-    ("step", "by", "value"),
-    [
-        (assign(120.0), "assign", 120.0),
-        (ramp(120.0, per_second=1e9), "ramp", 120.0),
-        (purge(100, flow=60.0), "purge", 60.0),
-    ],
-)
+@WRITES
 @pytest.mark.parametrize("fate", ["ok", "unknown"])
 def test_a_write_that_was_on_its_way_when_the_run_was_aborted_is_on_record(step, by, value, fate):
     world = World().ready()
@@ -65,3 +67,34 @@ def test_what_an_abort_takes_back_unsent_is_not_on_record():
     world.give(abort(world))
     world.run_until_ended()
     assert [w for w in world.events(Written) if w.by == "assign"] == []
+
+
+@WRITES
+@pytest.mark.parametrize("fate", ["mute", "lost"])
+def test_a_write_that_was_on_its_way_when_the_connection_was_lost_is_on_record(
+    step, by, value, fate
+):
+    world = World().ready()
+    world.fates.append(lambda w: fate if w.lane is Lane.RECIPE else None)
+    ended = world.start(step, wait(50)).run_until_ended()
+    assert ended.outcome is RunOutcome.LINK_LOST
+    (written,) = (w for w in world.events(Written) if w.by == by)
+    assert (written.value, written.outcome) == (value, WriteOutcome.UNKNOWN)
+    assert written.error == ended.message
+
+
+@pytest.mark.parametrize("then", ["ok", "unknown"])
+def test_it_is_once_on_record_where_the_answer_comes_before_the_connection_is_lost(then):
+    world = World().ready()
+
+    def aborted_meanwhile(write):
+        if write.lane is not Lane.RECIPE:
+            # The safe state is never answered.
+            return "mute"
+        world.at(1 * MS, lambda: world.give(abort(world)))
+        return then
+
+    world.fates.append(aborted_meanwhile)
+    world.start(assign(120.0), wait(50)).run_until_ended()
+    (written,) = (w for w in world.events(Written) if w.by == "assign")
+    assert written.outcome is (WriteOutcome.CONFIRMED if then == "ok" else WriteOutcome.UNKNOWN)
