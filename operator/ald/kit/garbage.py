@@ -9,16 +9,17 @@ WHOLE_NS = 60_000_000_000
 
 
 class Garbage:
-    """CPython's collector, which works only when it is told to. One per process."""
+    """CPython's collector, which is told when to work. One per process."""
 
     def __init__(self) -> None:
         self._whole_ns: int | None = None
 
-    def begin(self) -> None:
-        """Take what is there for what stays: it is never looked through again."""
+    def begin(self, *, is_automatic: bool) -> None:
+        """Take what is there for what stays: it is never looked through again. `is_automatic`: it may begin by itself as well."""
         gc.collect()
         gc.freeze()
-        gc.disable()
+        if not is_automatic:
+            gc.disable()
 
     def collect(self, now_ns: int, *, may_pause: bool) -> None:
         """Look for some, `now_ns` being monotonic; only what is new unless the process may pause.

@@ -10,7 +10,7 @@ LITTLE, SOME, ALL = 0, 1, 2
 @pytest.fixture
 def garbage():
     made = Garbage()
-    made.begin()
+    made.begin(is_automatic=False)
     yield made
     gc.unfreeze()
     gc.enable()
@@ -46,6 +46,10 @@ def test_where_it_may_not_never_more_than_what_is_new_is(garbage, looked_through
     assert looked_through[-1] == ALL
 
 
-def test_what_was_there_before_is_never_looked_through(garbage):
+@pytest.mark.parametrize("is_automatic", [False, True])
+def test_what_was_there_before_is_never_looked_through(garbage, is_automatic):
+    gc.unfreeze()
+    gc.enable()
+    garbage.begin(is_automatic=is_automatic)
     assert gc.get_freeze_count() > 0
-    assert not gc.isenabled()
+    assert gc.isenabled() is is_automatic

@@ -124,7 +124,7 @@ class Executor:
                 unsafe=parts.diary.unsafe,
             )
         )
-        self._garbage.begin()
+        self._garbage.begin(is_automatic=False)
         while not self._is_over:
             self._turn()
         self._finish()

@@ -108,7 +108,7 @@ async def serve(settings: Settings) -> None:
             group.create_task(journal.run(ending), name="journal")
             await _listen(commands, plain, settings, credentials)
             # What is there by now stays: looking through it for garbage would keep a stop waiting.
-            garbage.begin()
+            garbage.begin(is_automatic=True)
             log.info("front_ready", https_port=_port(commands), plain_port=_port(plain))
             await ending.wait()
             log.info("front_ending", session=journal.session)
