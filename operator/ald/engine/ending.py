@@ -2,7 +2,7 @@
 
 from ald.engine import branch, counter, pulse, reservation, safing, writing
 from ald.engine.effects import Exit
-from ald.engine.state import Ending, LastRun, Pulsing, Purging, Ramping, Setting, Settling
+from ald.engine.state import Ending, LastRun, Pulsing, Settling
 from ald.engine.transitions import Cause
 from ald.engine.turn import Turn
 from ald.plant.model import Mode
@@ -111,8 +111,7 @@ def _end_leaf(turn: Turn, error: str) -> None:
     run = turn.run
     if isinstance(run.phase, Pulsing):
         pulse.record_cut_short(turn, run.phase)
-    if isinstance(run.phase, Setting | Ramping | Purging):
-        writing.unanswered(turn, run.phase, error)
+    writing.unanswered(turn, run.phase, error)
     if run.phase is not None and not isinstance(run.phase, Settling):
         turn.journal(
             StepEnded(

@@ -5,13 +5,16 @@ from msgspec.structs import replace
 from ald.engine import reading
 from ald.engine.inputs import Answered
 from ald.engine.layout import same_value
-from ald.engine.state import Known, Purging, Ramping, Setting, phases
+from ald.engine.state import Known, Phase, Purging, Ramping, Setting, phases
 from ald.engine.turn import Turn
 from ald.engine.verdict import Failed
 from ald.records.event import WriteOutcome, Written
 
+Writing = Setting | Ramping | Purging
+"""The phases that write a set point."""
 
-def settled(turn: Turn, phase: Setting | Ramping | Purging, answer: Answered) -> Failed | None:
+
+def settled(turn: Turn, phase: Writing, answer: Answered) -> Failed | None:
     """Put the write of a phase on record, and remember its value when it was acknowledged, or that nobody knows it any more."""
     by, parameter, value = _wanted(turn, phase)
     _record(turn, answer, by=by, parameter=parameter, value=value)
@@ -25,26 +28,27 @@ def late(turn: Turn, answer: Answered) -> None:
     ending = turn.state.ending
     assert ending is not None, "the run is being ended"
     for phase in phases(turn.run):
-        if not isinstance(phase, Setting | Ramping | Purging) or phase.write != answer.token:
+        if not isinstance(phase, Writing) or phase.write != answer.token:
             continue
         if answer.sent_ns:
             settled(turn, phase, answer)
         turn.change(ending=replace(ending, answered=(*ending.answered, answer.token)))
 
 
-def unanswered(turn: Turn, phase: Setting | Ramping | Purging, why: str) -> None:
-    """Put a write on record whose answer the run's end did not wait for: nobody knows what became of it."""
-    ending = turn.state.ending
-    if phase.write is None or (ending is not None and phase.write in ending.answered):
+def unanswered(turn: Turn, phase: Phase | None, why: str) -> None:
+    """Put a write on record whose answer the run's end did not wait for, if there is one: nobody knows what became of it."""
+    if not isinstance(phase, Writing) or phase.write is None:
         return
-    at_ns, token = turn.at_ns, phase.write
+    ending, token = turn.state.ending, phase.write
+    if ending is not None and token in ending.answered:
+        return
     unknown = Answered(
-        at_ns=at_ns, token=token, ok=False, unknown=True, error=why, sent_ns=0, acked_ns=0
+        at_ns=turn.at_ns, token=token, ok=False, unknown=True, error=why, sent_ns=0, acked_ns=0
     )
     settled(turn, phase, unknown)
 
 
-def _wanted(turn: Turn, phase: Setting | Ramping | Purging) -> tuple[str, str, float]:
+def _wanted(turn: Turn, phase: Writing) -> tuple[str, str, float]:
     """Return on whose behalf which parameter is written, and with what."""
     match phase:
         case Setting(leaf=leaf):

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from ald.engine.inputs import AbortAsked, ActionAsked, OpenRun, RunGiven
+from ald.engine.inputs import ActionAsked, OpenRun, RunGiven
 from ald.engine.replay import Replay, replay_run
 from ald.engine.status import driver_status
 from ald.engine.trace import open_run
@@ -157,7 +157,7 @@ def test_a_run_that_is_being_stopped_is_not_taken_up_but_a_paused_one_is(how):
 
 def test_a_run_that_is_being_aborted_is_not_taken_up():
     first = begun()
-    first.give(AbortAsked(at_ns=first.now, uid=UID, by="t", reason="r"))
+    first.abort()
     found = left(first)
     assert not found.resumable
     second = restarted(found)

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from ald.engine.inputs import AbortAsked, ActionAsked, RunGiven
+from ald.engine.inputs import ActionAsked, RunGiven
 from ald.engine.replay import replay_run
 from ald.engine.status import driver_status
 from ald.engine.trace import open_run
@@ -120,20 +120,20 @@ def test_an_aborted_run_that_was_held_before_a_cycle_has_not_begun_it():
     world.run_for(500 * MS)
     assert "Held" in [event.state.value for event in world.events(StateChanged)]
     last = world.events(StepStarted)[-1]
-    world.give(AbortAsked(at_ns=world.now, uid=UID, by="t", reason="r"))
+    world.abort()
     assert ended(world) == Reached(step=last.name, iterations=((last.iterations[0], 5),))
 
 
 def test_of_branches_the_step_begun_last_counts():
     both = together([wait(10), wait(500)], [wait(100)])
     world = World().ready().start(loop(3, both)).run_for(50 * MS)
-    world.give(AbortAsked(at_ns=world.now, uid=UID, by="t", reason="r"))
+    world.abort()
     assert ended(world).iterations == ((1, 3),)
 
 
 def test_a_run_that_ended_while_it_was_restored_has_reached_no_cycle():
     world = started(begun(4, 2)).run_for(100 * MS)
-    world.give(AbortAsked(at_ns=world.now, uid=UID, by="t", reason="r"))
+    world.abort()
     assert ended(world) == Reached()
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ald.engine.inputs import AbortAsked, ActionAsked, RecordRoom
+from ald.engine.inputs import ActionAsked, RecordRoom
 from ald.engine.status import driver_status
 from ald.gateway.driver.requests import NO_LINK, NO_SCAN
 from ald.records.event import RunEnded, RunOutcome, StateChanged, StepStarted
@@ -79,7 +79,7 @@ def test_a_stop_of_another_run_or_of_none_changes_nothing():
 def test_an_abort_after_a_stop_wins_at_once_and_leaves_the_cleanup_out():
     world = running(wait(500), wait(500)).run_for(100 * MS)
     ask(world)
-    world.give(AbortAsked(at_ns=world.now, uid=UID, by="anna", reason="now"))
+    world.abort(by="anna", reason="now")
     ask(world)
     world.run_for(100 * MS)
     assert world.outcome is RunOutcome.ABORTED

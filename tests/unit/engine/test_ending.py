@@ -2,14 +2,14 @@
 
 import itertools
 
-from ald.engine.inputs import AbortAsked, ClearAsked
+from ald.engine.inputs import ClearAsked
 from ald.records.event import RunEnded, RunOutcome, SafeStateReached, StateChanged
-from unit.engine.programs import MS, UID, S, purge, valve, wait
+from unit.engine.programs import MS, S, purge, valve, wait
 from unit.engine.world import World
 
 
 def abort(world):
-    world.give(AbortAsked(at_ns=world.now, uid=UID, by="tester", reason="enough"))
+    world.abort(by="tester", reason="enough")
 
 
 def test_the_end_names_who_asked_and_why():

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from ald.engine.inputs import AbortAsked, ActionAsked, RecordRoom, WatchdogSeen
+from ald.engine.inputs import ActionAsked, RecordRoom, WatchdogSeen
 from ald.engine.status import driver_status
 from ald.gateway.driver.requests import NO_LINK, NO_SCAN
 from ald.records.event import (
@@ -218,7 +218,7 @@ def test_a_stop_of_a_paused_run_ends_the_present_step_and_cleans_up(after_ms):
 def test_an_abort_of_a_paused_run_wins_at_once():
     world = World().ready().start(wait(1000), cleanup=(assign(25.0),))
     pause(world.run_for(100 * MS))
-    world.give(AbortAsked(at_ns=world.now, uid=UID, by="anna", reason="now"))
+    world.abort(by="anna", reason="now")
     world.run_for(50 * MS)
     assert [e.outcome for e in world.events(RunEnded)] == [RunOutcome.ABORTED]
     assert world.value("heater.setpoint") == 0.0

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from ald.engine.inputs import AbortAsked, ClearAsked, RunGiven
+from ald.engine.inputs import ClearAsked, RunGiven
 from ald.engine.positions import mismatch
 from ald.engine.state import State
 from ald.errors import RefusedError
@@ -161,7 +161,7 @@ def test_a_safe_state_on_its_way_moves_valves_by_right():
     world = pulsing()
     world.overrides["valve.tma"] = 0.0
     world.fates.append(lambda w: "refuse" if w.lane.value == "safe" else None)
-    world.give(AbortAsked(at_ns=world.now, uid="", by="t", reason="r"))
+    world.abort(uid="")
     world.run_for(300 * MS)
     assert mismatch(world.state) == ""
     assert mismatch(State()) == ""

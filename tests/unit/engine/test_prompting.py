@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from ald.engine.inputs import AbortAsked, ActionAsked, ConfirmAsked
+from ald.engine.inputs import ActionAsked, ConfirmAsked
 from ald.engine.status import driver_status
 from ald.errors import RefusedError
 from ald.gateway.driver.requests import NO_LINK, NO_SCAN
@@ -99,6 +99,6 @@ def test_a_pause_is_taken_after_the_answer():
 
 def test_no_answer_counts_once_the_run_is_being_ended():
     world = asking()
-    world.give(AbortAsked(at_ns=world.now, uid=UID, by="anna", reason="now"))
+    world.abort(by="anna", reason="now")
     with pytest.raises(RefusedError, match="no prompt"):
         confirm(world)

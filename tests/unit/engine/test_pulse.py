@@ -3,7 +3,6 @@
 import pytest
 
 from ald.engine.effects import Coils, Lane, Write
-from ald.engine.inputs import AbortAsked
 from ald.records.event import RunOutcome, StepEnded, WriteOutcome
 from unit.engine.programs import MS, S, flow, loop, purge, valve, wait
 from unit.engine.world import World
@@ -57,7 +56,7 @@ def test_the_end_of_a_run_says_how_exact_its_pulses_were_and_counts_whole_ones_o
     assert last.timing == ended.timing
     aborted = World().ready().start(purge(300), valve("tma", 400))
     aborted.run_for(500 * MS)
-    aborted.give(AbortAsked(at_ns=aborted.now, uid="", by="tester", reason="enough"))
+    aborted.abort(uid="", by="tester", reason="enough")
     assert (aborted.run_until_ended().pulses, aborted.run_until_ended().timing.whole) == (1, 0)
 
 
@@ -155,7 +154,7 @@ def test_an_opening_of_unknown_outcome_is_no_dose_though_the_closing_was_answere
 def test_a_pulse_aborted_between_the_two_answers_is_on_record_as_shut_when_it_was(monkeypatch):
     world = late(World().ready(), monkeypatch).start(purge(300), valve("tma", 40), wait(200))
     world.run_for(355 * MS)
-    world.give(AbortAsked(at_ns=world.now, uid="", by="tester", reason="enough"))
+    world.abort(uid="", by="tester", reason="enough")
     aborted_ns = world.now
     assert world.run_until_ended().timing.whole == 0
     (pulse,) = world.pulses

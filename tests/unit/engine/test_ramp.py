@@ -4,7 +4,6 @@ import itertools
 
 import pytest
 
-from ald.engine.inputs import AbortAsked
 from ald.records.event import RunOutcome, StepEnded, Written
 from unit.engine.programs import MS, S, assign, ramp
 from unit.engine.world import World
@@ -76,6 +75,6 @@ def test_a_refused_write_ends_the_ramp():
 def test_an_abort_stops_a_ramp_where_it_is():
     world = World().ready().start(ramp(100.0, 10.0))
     world.run_for(2500 * MS)
-    world.give(AbortAsked(at_ns=world.now, uid="", by="t", reason="r"))
+    world.abort(uid="")
     world.run_for(5 * S)
     assert world.value("heater.setpoint") == pytest.approx(20.0)

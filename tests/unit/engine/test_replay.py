@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from ald.engine.inputs import AbortAsked, ClearAsked, ConfirmAsked
+from ald.engine.inputs import ClearAsked, ConfirmAsked
 from ald.engine.replay import replay, replay_run
 from ald.engine.trace import open_run
 from ald.errors import CorruptRecordError
@@ -55,7 +55,7 @@ def test_a_replay_goes_on_from_any_state():
     half = world.state
     count = len(world.inputs)
     world.start(purge(300))
-    world.give(AbortAsked(at_ns=world.now, uid=UID, by="t", reason="r"))
+    world.abort()
     world.run_for(1 * S)
     *_, (_, state, _) = replay(world.inputs[count:], half)
     assert state == world.state

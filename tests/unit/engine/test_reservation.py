@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ald.engine import reservation
 from ald.engine.effects import Journal, Reserve
-from ald.engine.inputs import AbortAsked, Reserved, RunGiven
+from ald.engine.inputs import Reserved, RunGiven
 from ald.engine.reservation import AHEAD, AHEAD_MAX, MISSING
 from ald.program.model import Pulse
 from ald.program.resume import resumed
@@ -133,7 +133,7 @@ def test_the_end_of_the_steps_is_told_before_it_may_come():
 
 def test_a_run_that_is_being_ended_tells_that_it_is_not_to_be_taken_up():
     world = started(*STEPS).run_for(700 * MS)
-    world.give(AbortAsked(at_ns=world.now, uid=UID, by="t", reason="r"))
+    world.abort()
     assert asked(world)[-1].reservation.is_over
 
 

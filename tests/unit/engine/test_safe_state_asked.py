@@ -4,11 +4,11 @@ import pytest
 from msgspec.structs import replace
 
 from ald.engine import trace
-from ald.engine.inputs import AbortAsked, ClearAsked, SafeStateAsked
+from ald.engine.inputs import ClearAsked, SafeStateAsked
 from ald.errors import RefusedError
 from ald.plant.model import Mode
 from ald.records.event import RunEnded, RunOutcome, SafeStateReached, StateChanged
-from unit.engine.programs import MS, PLANT, UID, S, assign, purge, valve
+from unit.engine.programs import MS, PLANT, S, assign, purge, valve
 from unit.engine.world import World
 
 
@@ -59,7 +59,7 @@ def test_asking_again_writes_again_and_changes_no_state():
 def test_an_abort_on_its_way_is_made_to_latch():
     world = World().ready().start(purge(300))
     world.run_for(100 * MS)
-    world.give(AbortAsked(at_ns=world.now, uid=UID, by="anna", reason="enough"))
+    world.abort(by="anna", reason="enough")
     ask(world).run_for(1 * S)
     assert world.outcome is RunOutcome.ABORTED
     assert world.machine == "Aborted"
@@ -67,7 +67,7 @@ def test_an_abort_on_its_way_is_made_to_latch():
 
 def test_a_stop_without_a_run_on_its_way_is_made_to_latch():
     world = World().ready()
-    world.give(AbortAsked(at_ns=world.now, uid="", by="anna", reason="ald stop"))
+    world.abort(uid="", by="anna", reason="ald stop")
     ask(world).run_for(1 * S)
     assert world.machine == "Aborted"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ald.engine.effects import Coils, Journal, Lane, Write
-from ald.engine.inputs import AbortAsked, RunGiven, WatchdogSeen
+from ald.engine.inputs import RunGiven, WatchdogSeen
 from ald.engine.safety import violation
 from ald.engine.state import Pulsing, Safing, State
 from ald.engine.step import step
@@ -190,7 +190,7 @@ happenings = st.lists(
 def happen(world: World, what: str) -> None:
     match what:
         case "abort":
-            world.give(AbortAsked(at_ns=world.now, uid="", by="t", reason="r"))
+            world.abort(uid="")
         case "drop" if world.connected:
             world.disconnect()
             world.at(300 * MS, world.connect)

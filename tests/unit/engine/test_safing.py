@@ -3,7 +3,6 @@
 from msgspec.structs import replace
 
 from ald.engine.effects import Coils, Lane, Write
-from ald.engine.inputs import AbortAsked
 from ald.engine.layout import layout_of
 from ald.engine.safing import plan_valves
 from ald.plant.model import SafeAction, SafeOutput, SafeState, SafeValve, Valve
@@ -52,7 +51,7 @@ def test_a_kept_valve_that_a_pulse_has_open_is_shut_all_the_same():
 def test_outputs_come_after_the_valves_in_the_order_of_the_machine():
     world = World().ready().start(wait(1000))
     world.log.clear()
-    world.give(AbortAsked(at_ns=world.now, uid="", by="t", reason="r"))
+    world.abort(uid="")
     targets = [e.target for e in world.log if isinstance(e, Write) and e.lane is Lane.SAFE]
     assert targets[0] == Coils(address=8, bits=(False, False, False))
     assert targets[1] == Coils(address=0, bits=(False,))
@@ -62,7 +61,7 @@ def test_outputs_come_after_the_valves_in_the_order_of_the_machine():
 def test_times_and_every_write_of_it_are_on_record():
     world = World(round_trip_ns=4 * MS).ready().start(wait(1000))
     world.journal.clear()
-    world.give(AbortAsked(at_ns=world.now, uid="", by="t", reason="r"))
+    world.abort(uid="")
     world.run_for(100 * MS)
     (reached,) = world.events(SafeStateReached)
     assert reached.valves_ns == 4 * MS
@@ -91,6 +90,6 @@ def test_an_output_that_cannot_be_written_does_not_keep_the_others_from_being_sa
     )
     plant = replace(PLANT, safe_state=replace(PLANT.safe_state, outputs=outputs))
     world = World(plant).ready()
-    world.give(AbortAsked(at_ns=world.now, uid="", by="t", reason="r"))
+    world.abort(uid="")
     world.run_for(100 * MS)
     assert world.value("mfc.setpoint") == 20.0

@@ -5,7 +5,6 @@ from msgspec.structs import replace
 
 from ald.engine.effects import UsePlant, Write
 from ald.engine.inputs import (
-    AbortAsked,
     ClearAsked,
     ClockStep,
     OpenPulse,
@@ -234,7 +233,7 @@ def test_in_mode_observe_nothing_is_ever_written():
     world.run_for(1 * S)
     world.disconnect()
     world.connect()
-    world.give(AbortAsked(at_ns=world.now, uid="", by="t", reason="r"))
+    world.abort(uid="")
     world.run_for(1 * S)
     assert writes(world) == []
     assert (world.machine, world.state.reason) == ("Stopped", "ObserveMode")
@@ -244,7 +243,7 @@ def test_in_mode_observe_nothing_is_ever_written():
 
 def test_a_stop_without_a_run_writes_the_whole_safe_state():
     world = World().ready()
-    world.give(AbortAsked(at_ns=world.now, uid="", by="t", reason="r"))
+    world.abort(uid="")
     world.run_for(100 * MS)
     assert world.value("mfc.setpoint") == 20.0
     assert world.machine == "Idle"
@@ -252,7 +251,7 @@ def test_a_stop_without_a_run_writes_the_whole_safe_state():
 
 def test_an_abort_of_another_run_changes_nothing():
     world = World().ready().start(wait(1000))
-    world.give(AbortAsked(at_ns=world.now, uid="another", by="t", reason="r"))
+    world.abort(uid="another")
     assert world.run_until_ended().outcome is RunOutcome.COMPLETED
 
 
@@ -373,7 +372,7 @@ def test_a_shutdown_does_not_wait_for_a_safe_state_that_the_plc_refuses_for_ever
 
 
 def stop(world):
-    world.give(AbortAsked(at_ns=world.now, uid="", by="t", reason="stop"))
+    world.abort(uid="", reason="stop")
 
 
 def test_a_safe_state_that_was_never_confirmed_is_written_whole_by_the_next_executor():

@@ -2,7 +2,6 @@
 
 import msgspec
 
-from ald.engine.inputs import AbortAsked
 from ald.engine.status import driver_status
 from ald.gateway.driver.requests import NO_LINK, NO_SCAN
 from ald.plant.model import digest
@@ -67,7 +66,7 @@ def test_a_held_run_that_is_being_ended_says_so_and_asks_nobody_any_more():
     before = status(world).run
     assert before is not None
     assert before.prompt_id
-    world.give(AbortAsked(at_ns=world.now, uid=UID, by="anna", reason="smells"))
+    world.abort(by="anna", reason="smells")
     run = status(world).run
     assert run is not None
     assert (run.outcome, run.message, run.held, run.prompt_id) == (None, "smells", "", "")

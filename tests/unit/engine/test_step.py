@@ -3,7 +3,7 @@
 import pytest
 
 from ald.engine.effects import Journal, Write
-from ald.engine.inputs import AbortAsked, ShutdownAsked
+from ald.engine.inputs import ShutdownAsked
 from ald.records.event import (
     PulseOpening,
     RunEnded,
@@ -13,14 +13,14 @@ from ald.records.event import (
     StepStarted,
     WriteOutcome,
 )
-from unit.engine.programs import MS, OTHER_UID, UID, S, assign, loop, purge, valve, wait
+from unit.engine.programs import MS, OTHER_UID, S, assign, loop, purge, valve, wait
 from unit.engine.world import World
 
 CYCLE = (valve("tma", 40), purge(500), valve("water", 25), purge(800))
 
 
 def aborted(world: World) -> None:
-    world.give(AbortAsked(at_ns=world.now, uid=UID, by="tester", reason="enough"))
+    world.abort(by="tester", reason="enough")
 
 
 def test_a_run_opens_each_valve_as_often_as_its_recipe_says_and_ends_completed():

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from ald.engine.effects import Coils, Journal, Lane, Words, Write
-from ald.engine.inputs import AbortAsked, LinkDown
+from ald.engine.inputs import LinkDown
 from ald.engine.safety import violation
 from ald.engine.timed import DONE_WITHIN_NS
 from ald.engine.trace import open_run
@@ -44,7 +44,7 @@ def world(**more) -> World:
 
 
 def abort(given: World) -> None:
-    given.give(AbortAsked(at_ns=given.now, uid="", by="tester", reason="enough"))
+    given.abort(uid="", by="tester", reason="enough")
 
 
 def writes(given: World) -> list[tuple[int, tuple[int, ...]]]:

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from ald.engine.inputs import AbortAsked, ActionAsked, ConfirmAsked, RecordRoom, RunGiven
+from ald.engine.inputs import ActionAsked, ConfirmAsked, RecordRoom, RunGiven
 from ald.engine.status import driver_status
 from ald.engine.trace import open_run
 from ald.errors import RefusedError
@@ -192,7 +192,7 @@ def test_an_abort_shuts_the_valves_of_all_branches_and_ends_each_leaf_on_record(
         for_ns=800 * MS,
     )
     assert world.open_valves == {"tma", "vent"}
-    world.give(AbortAsked(at_ns=world.now, uid=UID, by="anna", reason="r"))
+    world.abort(by="anna")
     ended = world.run_until_ended()
     assert ended.outcome is RunOutcome.ABORTED
     assert world.open_valves == set()

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ald.engine.inputs import AbortAsked, OpenRun, RecordRoom
+from ald.engine.inputs import OpenRun, RecordRoom
 from ald.engine.state import Pulsing, phases
 from ald.engine.trace import open_run
 from unit.engine.programs import (
@@ -100,7 +100,7 @@ def test_held_between_two_cycles_a_run_is_in_the_one_that_its_last_step_was_in()
     found = open_run(world.state)
     assert found is not None
     assert (found.step, found.iterations, found.leaf_ended) == ("wait", ((1, 3),), True)
-    world.give(AbortAsked(at_ns=world.now, uid=UID, by="t", reason="r"))
+    world.abort()
     world.run_until_ended()
     assert world.state.last_run is not None
     assert (world.state.last_run.step, world.state.last_run.iterations) == ("wait", ((1, 3),))

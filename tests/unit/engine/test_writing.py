@@ -4,8 +4,7 @@ import pytest
 
 from ald.engine import reading
 from ald.engine.effects import Lane
-from ald.engine.inputs import AbortAsked
-from ald.records.event import RunOutcome, WriteOutcome, Written
+from ald.records.event import RunEnded, RunOutcome, WriteOutcome, Written
 from unit.engine.programs import MS, UID, S, assign, purge, ramp, wait
 from unit.engine.world import World
 
@@ -19,8 +18,19 @@ WRITES = pytest.mark.parametrize(
 )
 
 
-def abort(world):
-    return AbortAsked(at_ns=world.now, uid=UID, by="t", reason="r")
+def aborted_meanwhile(step, fate, *, of_others=None):
+    """Return a world whose run was aborted while the step's write was on its way; the fates are those of it and of other writes."""
+    world = World().ready()
+
+    def fate_of(write):
+        if write.lane is not Lane.RECIPE:
+            return of_others
+        world.at(1 * MS, world.abort)
+        return fate
+
+    world.fates.append(fate_of)
+    world.start(step, wait(50)).run_until_ended()
+    return world
 
 
 def test_an_acknowledged_write_is_confirmed_and_remembered():
@@ -45,16 +55,8 @@ def test_a_refused_write_is_on_record_with_its_error_and_not_remembered(fate, ou
 @WRITES
 @pytest.mark.parametrize("fate", ["ok", "unknown"])
 def test_a_write_that_was_on_its_way_when_the_run_was_aborted_is_on_record(step, by, value, fate):
-    world = World().ready()
-
-    def aborted_meanwhile(write):
-        if write.lane is not Lane.RECIPE:
-            return None
-        world.at(1 * MS, lambda: world.give(abort(world)))
-        return fate
-
-    world.fates.append(aborted_meanwhile)
-    ended = world.start(step, wait(50)).run_until_ended()
+    world = aborted_meanwhile(step, fate)
+    (ended,) = world.events(RunEnded)
     assert ended.outcome is RunOutcome.ABORTED
     (written,) = (w for w in world.events(Written) if w.by == by)
     assert (written.value, written.run) == (value, UID)
@@ -64,7 +66,7 @@ def test_a_write_that_was_on_its_way_when_the_run_was_aborted_is_on_record(step,
 
 def test_what_an_abort_takes_back_unsent_is_not_on_record():
     world = World().ready().start(assign(120.0), wait(50))
-    world.give(abort(world))
+    world.abort()
     world.run_until_ended()
     assert [w for w in world.events(Written) if w.by == "assign"] == []
 
@@ -85,16 +87,7 @@ def test_a_write_that_was_on_its_way_when_the_connection_was_lost_is_on_record(
 
 @pytest.mark.parametrize("then", ["ok", "unknown"])
 def test_it_is_once_on_record_where_the_answer_comes_before_the_connection_is_lost(then):
-    world = World().ready()
-
-    def aborted_meanwhile(write):
-        if write.lane is not Lane.RECIPE:
-            # The safe state is never answered.
-            return "mute"
-        world.at(1 * MS, lambda: world.give(abort(world)))
-        return then
-
-    world.fates.append(aborted_meanwhile)
-    world.start(assign(120.0), wait(50)).run_until_ended()
+    # The safe state is never answered.
+    world = aborted_meanwhile(assign(120.0), then, of_others="mute")
     (written,) = (w for w in world.events(Written) if w.by == "assign")
     assert written.outcome is (WriteOutcome.CONFIRMED if then == "ok" else WriteOutcome.UNKNOWN)

@@ -20,6 +20,7 @@ from ald.engine.effects import (
     Write,
 )
 from ald.engine.inputs import (
+    AbortAsked,
     Answered,
     Input,
     LinkDown,
@@ -113,14 +114,8 @@ class World:
         """Connect, confirm, beat, read: Idle."""
         assert self.plant is not None
         self.connect()
-        self.give(
-            PlantGiven(
-                at_ns=self.now,
-                plant=self.plant,
-                plant_digest=digest(self.plant),
-                confirmed=True,
-            )
-        )
+        known = digest(self.plant)
+        self.give(PlantGiven(at_ns=self.now, plant=self.plant, plant_digest=known, confirmed=True))
         self.give(WatchdogSeen(at_ns=self.now, ok=True))
         self.run_for(250 * MS)
         return self
@@ -136,6 +131,9 @@ class World:
         self.give(LinkUp(at_ns=self.now))
         if self._sequence == 0:
             self.later(self.now, self._scan)
+
+    def abort(self, *, uid: str = UID, by: str = "t", reason: str = "r") -> None:
+        self.give(AbortAsked(at_ns=self.now, uid=uid, by=by, reason=reason))
 
     def disconnect(self) -> None:
         self.connected = False

@@ -18,6 +18,7 @@ from ald.plc.link import Completion, LinkCounters
 from ald.wire import DriverReply, DriverRequest, GetFigures, GetStatus, LaneFailures
 from fixtures.driver import IDLE
 from unit.engine.programs import MS, PLANT
+from unit.plc.bench import exception_to
 
 
 class Clock:
@@ -160,24 +161,18 @@ def connected_station():
 
 
 def asked_next(link):
-    """Have the kernel take the next request; return its transaction and itself."""
-    frames = link.outgoing(0)
-    ((number, pending),) = link._in_flight.items()
-    link.handed_over(len(frames), MS)
-    return number, pending.request
+    """Have the kernel take the next request; return its frame and itself."""
+    frame = link.outgoing(0)
+    (pending,) = link._in_flight.values()
+    link.handed_over(len(frame), MS)
+    return frame, pending.request
 
 
-def answer_to(number, request):
-    """Return a frame that answers a read."""
+def answer_to(frame, request):
+    """Return a frame that answers a read of any length with zeros."""
     form = codec.form_of(request)
     pdu = form.head + bytes(form.size - form.data_from)
-    return struct.pack(">HHHB", number, 0, 1 + len(pdu), PLANT.link.unit) + pdu
-
-
-def refusal_of(number, request):
-    """Return a frame that answers a read with exception 2."""
-    pdu = bytes((codec.form_of(request).pdu[0] | 0x80, 2))
-    return struct.pack(">HHHB", number, 0, 1 + len(pdu), PLANT.link.unit) + pdu
+    return frame[:4] + struct.pack(">H", 1 + len(pdu)) + frame[6:7] + pdu
 
 
 @pytest.mark.parametrize("last", ["unanswered", "refused"])
@@ -189,9 +184,9 @@ def test_a_scan_that_the_connection_took_with_it_is_missed_and_not_told_after_th
     assert requests > 1
     for _ in range(requests - 1):
         link.receive(answer_to(*asked_next(link)), 2 * MS)
-    final = asked_next(link)
+    final, _ = asked_next(link)
     if last == "refused":
-        link.receive(refusal_of(*final), 2 * MS)
+        link.receive(exception_to(final, 2), 2 * MS)
     link.receive(b"", 2 * MS)
     told = list(station.news("", 0))
     assert isinstance(told[0], LinkDown)
