@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from ald.engine import demand, hold, reading, safety, setpoint, writing
 from ald.engine.effects import Lane
 from ald.engine.inputs import Answered
-from ald.engine.layout import same_value, target_of, within_limits
+from ald.engine.layout import same_value, target_of
 from ald.engine.state import Exposure, Purging, State
 from ald.engine.turn import Turn
 from ald.engine.verdict import Done, Failed, Verdict
@@ -48,11 +48,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 def begin(turn: Turn, leaf: Purge) -> Verdict | None:
     """Set the flow, unless it is set already."""
     parameter = turn.layout.setpoint(parameter=None, gas=leaf.gas)
-    before = reading.known(turn.state, parameter.name)
-    if before is None:
-        return Failed(
-            error=f"{parameter.name} cannot be read, so the purge could not give it its value back"
-        )
+    before = setpoint.standing(turn, parameter, "the purge could not give it its value back")
+    if isinstance(before, Failed):
+        return before
     end_ns = turn.run.due_ns + leaf.duration_ns
     phase = Purging(leaf=leaf, end_ns=end_ns, before=None, write=None, flowing_ns=None)
     if same_value(parameter, leaf.flow, before) and not reading.is_doubtful(
@@ -63,8 +61,7 @@ def begin(turn: Turn, leaf: Purge) -> Verdict | None:
         return None
     setpoint.forget(turn, parameter.name)
     token = turn.write(Lane.RECIPE, target_of(parameter, leaf.flow))
-    back = within_limits(parameter, before)
-    turn.change_run(phase=replace(phase, before=back, write=token))
+    turn.change_run(phase=replace(phase, before=before, write=token))
     return None
 
 

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from ald.engine import reading, setpoint, writing
+from ald.engine import setpoint, writing
 from ald.engine.effects import Lane
 from ald.engine.inputs import Answered
 from ald.engine.layout import target_of
@@ -18,9 +18,9 @@ STEP_NS = 1_000_000_000
 def begin(turn: Turn, leaf: Ramp) -> Verdict | None:
     """Find where the set point is; the way from there decides how long it takes."""
     parameter = turn.layout.setpoint(parameter=leaf.parameter, gas=leaf.gas)
-    start = reading.known(turn.state, parameter.name)
-    if start is None:
-        return Failed(error=f"{parameter.name} cannot be read, so a ramp has nowhere to start")
+    start = setpoint.standing(turn, parameter, "a ramp has nowhere to start")
+    if isinstance(start, Failed):
+        return start
     began_ns = turn.run.due_ns
     end_ns = began_ns + round(abs(leaf.to - start) / leaf.per_second * 1e9)
     phase = Ramping(

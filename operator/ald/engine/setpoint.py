@@ -9,10 +9,12 @@ from msgspec.structs import replace
 from ald.engine import reading, writing
 from ald.engine.effects import Lane
 from ald.engine.inputs import Answered
-from ald.engine.layout import same_value, target_of
+from ald.engine.layout import same_value, target_of, within_limits
 from ald.engine.state import Readback, Setting
 from ald.engine.turn import Turn
-from ald.engine.verdict import Done, Verdict
+from ald.engine.verdict import Done, Failed, Verdict
+from ald.plant.limits import limit_violation
+from ald.plant.model import Parameter
 from ald.program.model import Set
 from ald.records.event import WriteOutcome, Written
 from ald.records.scan import Scan
@@ -56,6 +58,18 @@ def expect(turn: Turn, *, step: str, parameter: str, value: float) -> None:
         scans_left=READBACK_SCANS,
     )
     turn.change_run(readbacks=(*others, expected))
+
+
+def standing(turn: Turn, parameter: Parameter, otherwise: str) -> float | Failed:
+    """Return where the set point stands, as a value that may be written; `otherwise` ends the sentence that says why not."""
+    found = reading.known(turn.state, parameter.name)
+    if found is None:
+        return Failed(error=f"{parameter.name} cannot be read, so {otherwise}")
+    value = within_limits(parameter, found)
+    broken = limit_violation(parameter, value, parameter.name)
+    if broken is not None:
+        return Failed(error=f"{broken.rule}, and stands at {value:g}, so {otherwise}")
+    return value
 
 
 def forget(turn: Turn, parameter: str) -> None:

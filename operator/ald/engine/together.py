@@ -53,7 +53,8 @@ def confirm(turn: Turn, given: ConfirmAsked) -> Verdict | None:
     if not waiting:
         return prompting.confirm(turn, given)
     verdict = _carried(turn, waiting[0], lambda: prompting.confirm(turn, given))
-    return verdict if verdict is not None else go_on(turn)
+    # A purge beside it that waits for its flow has not been able to say so while the prompt held the run.
+    return verdict if verdict is not None else act(turn, lambda: leaf.ticked(turn))
 
 
 def give_up(turn: Turn, error: str) -> Verdict | None:

@@ -252,6 +252,17 @@ def test_a_set_point_at_its_limit_is_given_back_however_its_type_rounds_it():
     assert written(world) == [("mfc.setpoint", 16.0), ("mfc.setpoint", limit)]
 
 
+def test_a_set_point_that_stands_outside_its_limits_is_left_there_and_the_step_fails():
+    world = World().ready()
+    world.overrides["mfc.setpoint"] = 9000.0
+    world.run_for(200 * MS)
+    world.start(purge(500, 16.0))
+    ended = world.run_until_ended()
+    assert ended.outcome is RunOutcome.STEP_FAILED
+    assert "stands at 9000, so the purge could not give it its value back" in ended.message
+    assert written(world) == []
+
+
 def test_a_flow_of_which_nobody_knows_whether_it_was_written_is_written_anew():
     sent = []
 

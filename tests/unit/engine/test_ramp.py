@@ -63,6 +63,18 @@ def test_a_set_point_that_cannot_be_read_fails_the_step():
     assert "nowhere to start" in ended.message
 
 
+def test_a_set_point_that_stands_outside_its_limits_fails_the_step_before_anything_is_written():
+    world = World().ready()
+    world.overrides["heater.setpoint"] = 900.0
+    world.run_for(200 * MS)
+    world.start(ramp(100.0, 10.0))
+    ended = world.run_until_ended()
+    assert ended.outcome is RunOutcome.STEP_FAILED
+    why = "heater.setpoint takes 0 to 500, and stands at 900, so a ramp has nowhere to start"
+    assert why in ended.message
+    assert ramped(world) == []
+
+
 def test_a_refused_write_ends_the_ramp():
     world = World().ready()
     world.start(ramp(100.0, 10.0))

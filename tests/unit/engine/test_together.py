@@ -305,6 +305,20 @@ def test_a_purge_that_comes_to_its_end_does_not_end_the_hold_of_a_prompt():
     assert world.pulses == []
 
 
+def test_a_purge_short_of_flow_beside_a_prompt_says_so_once_the_prompt_is_answered():
+    world = running(together([wait(50), prompt()], [purge(300), valve("tma", 40)]))
+    world.scanning = False
+    world.run_for(2 * S)
+    assert [e.reason for e in world.events(HoldStarted)] == ["Prompt"]
+
+    world.give(ConfirmAsked(at_ns=world.now, target=f"{UID[:8]}-3", by="anna", comment=""))
+    assert [e.reason for e in world.events(HoldStarted)] == ["Prompt", "PurgeFlowLow"]
+    assert world.machine == "Held"
+
+    world.scanning = True
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+
+
 def test_a_ramp_and_a_purge_beside_it_both_reach_their_ends():
     world = running(together([ramp(10.0, 5.0)], [purge(300), valve("tma", 40), purge(300)]))
     ended = world.run_until_ended()

@@ -50,6 +50,7 @@ class Heartbeat:
         self._count = now_ns // 1_000_000 % WORD
         self._due_ns = now_ns
         self._is_waiting = False
+        self._is_looking = False
         self._acked_ns: int | None = None
         # What the register may hold without having been moved by somebody else; empty while that is not known.
         self._known: frozenset[int] = frozenset()
@@ -86,9 +87,14 @@ class Heartbeat:
         if self._known:
             # A PLC that answers out of order shows the new count already.
             self._known |= {self._count}
-            self._expected = self._known
-            read = ReadRegisters(Table.HOLDING, address, 1)
-            link.submit(Lane.HEARTBEAT, read, self._token - 1, now_ns)
+            if self._is_looking:
+                # The look before is still on its way: it may find what stood there then, and every count since.
+                self._expected |= self._known
+            else:
+                self._is_looking = True
+                self._expected = self._known
+                read = ReadRegisters(Table.HOLDING, address, 1)
+                link.submit(Lane.HEARTBEAT, read, self._token - 1, now_ns)
         request = WriteRegisters(address, (self._count,))
         link.submit(Lane.HEARTBEAT, request, self._token, now_ns)
 
@@ -100,7 +106,9 @@ class Heartbeat:
         """Take in what became of a beat, or of the look before it."""
         if completion.token == self._token:
             self._beaten(completion)
-        elif completion.ok and self._known:
+            return
+        self._is_looking = False
+        if completion.ok and self._known:
             self._looked(int.from_bytes(completion.data, "big"))
 
     def news(self, now_ns: int) -> Watchdog | None:
@@ -126,6 +134,7 @@ class Heartbeat:
         """Beat at once: the PLC has waited."""
         self._due_ns = now_ns
         self._is_waiting = False
+        self._is_looking = False
 
     def _looked(self, word: int) -> None:
         if word in self._known | self._expected:

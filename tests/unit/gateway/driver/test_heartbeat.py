@@ -219,6 +219,22 @@ def test_a_plc_that_answers_the_beat_before_the_look_is_no_stranger(shows_the_ne
     assert beats.news(2 * PERIOD) == Watchdog(is_acknowledged=True, is_foreign=True)
 
 
+@pytest.mark.parametrize("periods_late", [1, 2, 3])
+def test_a_look_that_is_answered_periods_late_finds_what_stood_there_then(periods_late):
+    beats, link = made(), Link()
+    for turn in range(2 + periods_late):
+        beat(beats, link, turn * PERIOD)
+        beats.completed(done(acked_ns=turn * PERIOD))
+    before = link.submitted[0][2][0]
+    assert len(link.looks) == 1, "one look at a time"
+    beats.completed(looked(before))
+    assert beats.news(turn * PERIOD) == Watchdog(is_acknowledged=True)
+    beat(beats, link, (turn + 1) * PERIOD)
+    beats.completed(looked(4711))
+    beats.completed(done(acked_ns=(turn + 1) * PERIOD))
+    assert beats.news((turn + 1) * PERIOD) == Watchdog(is_acknowledged=True, is_foreign=True)
+
+
 def test_a_refused_beat_leaves_what_was_there():
     life = Life()
     life.live(3)
