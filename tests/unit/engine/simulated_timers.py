@@ -73,9 +73,6 @@ class Timers:
         self._number += 1
         number = self._running[valve.coil] = self._number
         plc.coils[timed.done.address] = False
-        # Open by hand already, it is the pulse's from here on: nobody could tell the two apart.
-        if plc.strange_ns.pop(valve.coil, None) is not None:
-            plc.opened_ns[valve.coil] = self.sim.now
         plc.switch(valve.coil, is_open=True)
         width_ns = plc.words[timed.duration.address] * MS
         self.sim.at(self.sim.now + width_ns, lambda: self._over(valve, number, width_ns))
