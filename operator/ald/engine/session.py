@@ -1,5 +1,7 @@
 """The life around the runs: start, configuration, connection, clearing, clock, shutdown."""
 
+from msgspec.structs import replace
+
 from ald.engine import ending, interlock, lost, safing, trip
 from ald.engine.effects import UsePlant
 from ald.engine.inputs import (
@@ -143,6 +145,8 @@ def link_down(turn: Turn, given: LinkDown) -> None:
 def abort_asked(turn: Turn, given: AbortAsked) -> None:
     """End the run that is meant. Without a uid it is a software stop: safe state whether or not a run is on."""
     run = turn.state.run
+    if run is None:
+        _leave_last_run(turn, given.uid, given.by, given.reason)
     is_meant = run is not None and given.uid in ("", run.identity.uid)
     if is_meant and answer(turn.state.machine, Request.ABORT) is Answer.OBEY:
         message = given.reason or "aborted on request"
@@ -165,6 +169,7 @@ def safe_state_asked(turn: Turn, given: SafeStateAsked) -> None:
     if turn.state.run is not None:
         ending.abort(turn, RunOutcome.ABORTED, message, by=given.by, latch=True)
     else:
+        _leave_last_run(turn, "", given.by, given.comment)
         ending.safe_without_run(turn, "SafeStateAsked", message, latch=True)
 
 
@@ -206,6 +211,14 @@ def shutdown_asked(turn: Turn, given: ShutdownAsked) -> None:
         ending.settle_empty(turn)
     if turn.state.safing is None or turn.state.safing.overdue:
         ending.stop(turn)
+
+
+def _leave_last_run(turn: Turn, uid: str, by: str, why: str) -> None:
+    """Have the run that the restart has cut short not taken up again: somebody has stopped it, or without a uid the machine."""
+    last = turn.state.last_run
+    if last is not None and last.resumable and uid in ("", last.run.uid):
+        message = f"{last.message}; stopped since then by {by}: {why or 'no reason given'}"
+        turn.change(last_run=replace(last, resumable=False, message=message))
 
 
 def _controls(turn: Turn) -> bool:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from ald.engine.inputs import ActionAsked, OpenRun, RunGiven
+from ald.engine.inputs import ActionAsked, ClearAsked, OpenRun, RunGiven, SafeStateAsked
 from ald.engine.replay import Replay, replay_run
 from ald.engine.status import driver_status
 from ald.engine.trace import open_run
@@ -242,3 +242,30 @@ def test_all_attempts_replay_as_one_run():
     assert found.ended is not None
     assert found.ended == second.events(RunEnded)[-1]
     assert found.ended.outcome is RunOutcome.COMPLETED
+
+
+@pytest.mark.parametrize("how", ["stop", "abort", "safe state"])
+def test_a_run_that_was_cut_short_is_not_taken_up_once_somebody_has_stopped_it(how):
+    second = restarted(left(begun()))
+    if how == "safe state":
+        second.give(SafeStateAsked(at_ns=second.now, by="anna", comment="smells"))
+        second.run_for(S)
+        second.give(ClearAsked(at_ns=second.now, by="anna", comment="aired"))
+    else:
+        second.abort(uid="" if how == "stop" else UID, by="anna", reason="smells")
+    second.run_for(S)
+    assert second.machine == "Idle"
+    cut = progress(second)
+    assert (cut.outcome, cut.resumable) == (RunOutcome.GATEWAY_RESTARTED, False)
+    assert "anna" in cut.message
+    assert "smells" in cut.message
+    with pytest.raises(RefusedError, match="smells") as refused:
+        go_on(second, rest(second))
+    assert refused.value.reason == "NotResumable"
+    assert second.state.run is None
+
+
+def test_an_abort_of_another_run_keeps_none_from_being_taken_up():
+    second = restarted(left(begun()))
+    second.abort(uid=OTHER)
+    assert progress(second).resumable

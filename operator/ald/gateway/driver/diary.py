@@ -62,6 +62,8 @@ class Diary:
             self._unwritten = replace(self.ledger, open=None, unsafe=memory.unsafe)
         self.unsafe = self.ledger.unsafe if memory.is_blank else memory.unsafe
         self.is_doubtful = is_lost and memory.is_blank
+        # What memory has while no run is on; None: something else than the engine will say.
+        self._told = None if self.is_doubtful else (self.unsafe, self.ledger.last)
         if memory.is_blank and not is_lost:
             # From here on memory decides: what the ledger says of a run to come may be of one that never began.
             memory.remember(Remembered(run=self.found, unsafe=self.unsafe, last=self.ledger.last))
@@ -82,15 +84,19 @@ class Diary:
             self._unwritten = None
         if ended:
             self._unwritten = _ledger(now, present)
-            self.unsafe = unsafe(now)
+            self._tell(now)
             self._remember(open_run(was) or self.found, ends_at=last_record + ended)
         elif present is not None and (_tells(effects) or _was_sent(was, now)):
             events = sum(isinstance(effect, Journal) for effect in effects)
             self._remember(present, ends_at=0, since=last_record + events if events else 0)
-        elif present is None and unsafe(now) != self.unsafe:
+        elif present is None and (unsafe(now), now.last_run) != self._told:
             self._unwritten = _ledger(now, present)
-            self.unsafe = unsafe(now)
+            self._tell(now)
             self._memory.remember(Remembered(run=None, unsafe=self.unsafe, last=now.last_run))
+
+    def _tell(self, now: State) -> None:
+        self.unsafe = unsafe(now)
+        self._told = (self.unsafe, now.last_run)
 
     def after(self, effects: tuple[Effect, ...]) -> None:
         """Forget a run whose end is on record by now."""

@@ -261,7 +261,7 @@ class Executor:
             for effect in effects:
                 if isinstance(effect, UsePlant):
                     write_plant(parts.settings.plant, effect.plant)
-            if effects or now.run is not None:
+            if effects or now is not self._state:
                 parts.diary.before(self._state, now, effects, parts.recorder.last_record)
         except OSError as error:
             raise requests.unwritable(error) from error
