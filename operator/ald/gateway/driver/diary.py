@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from ald.engine import reservation
 from ald.engine.effects import Effect, Journal, Reservation
 from ald.engine.inputs import OpenRun
-from ald.engine.state import Pulsing, State, phases
+from ald.engine.state import Asked, Pulsing, State, phases
 from ald.engine.trace import open_run, unsafe
 from ald.errors import CorruptRecordError
 from ald.gateway.driver.files import Ledger, read_ledger, read_reservation, write_ledger
@@ -86,7 +86,9 @@ class Diary:
             self._unwritten = _ledger(now, present)
             self._tell(now)
             self._remember(open_run(was) or self.found, ends_at=last_record + ended)
-        elif present is not None and (_tells(effects) or _was_sent(was, now)):
+        elif present is not None and (
+            _tells(effects) or _was_sent(was, now) or _is_to_end(was, now)
+        ):
             events = sum(isinstance(effect, Journal) for effect in effects)
             self._remember(present, ends_at=0, since=last_record + events if events else 0)
         elif present is None and (unsafe(now), now.last_run) != self._told:
@@ -172,6 +174,19 @@ def _was_sent(was: State, now: State) -> bool:
     """Tell whether an opening edge has left in this step."""
     unsent = {phase.open_token for phase in _pulses(was) if not phase.opened_sent_ns}
     return any(phase.opened_sent_ns and phase.open_token in unsent for phase in _pulses(now))
+
+
+def _is_to_end(was: State, now: State) -> bool:
+    """Tell whether somebody has said in this step how the run is to end, of which nothing need be on record yet."""
+    return (_asked(was), _latch(was)) != (_asked(now), _latch(now))
+
+
+def _asked(state: State) -> Asked | None:
+    return state.run.asked if state.run is not None else None
+
+
+def _latch(state: State) -> bool:
+    return state.safing is not None and state.safing.latch
 
 
 def _pulses(state: State) -> list[Pulsing]:

@@ -3,8 +3,10 @@
 import io
 from typing import Any, cast
 
+import pytest
+
 from ald.engine.effects import Journal
-from ald.engine.inputs import AbortAsked
+from ald.engine.inputs import AbortAsked, SafeStateAsked
 from ald.engine.state import State
 from ald.engine.trace import open_run
 from ald.gateway.driver.diary import Diary
@@ -62,6 +64,23 @@ def in_a_run() -> World:
     world.start(flow(20.0), purge(300), valve("tma", 4000)).run_for(800 * MS)
     assert world.open_valves == {"tma"}
     return world
+
+
+def idle() -> World:
+    return World(round_trip_ns=60 * MS).ready()
+
+
+@pytest.mark.parametrize("begun", [in_a_run, idle])
+def test_who_wants_the_machine_looked_at_while_it_is_being_stopped_is_not_forgotten(
+    tmp_path, begun
+):
+    world = begun()
+    world.abort(uid="", by="anna", reason="stop")
+    assert world.machine == "Aborting"
+    told(tmp_path, world.state, SafeStateAsked(at_ns=world.now, by="anna", comment="smells"))
+    left = found(tmp_path)
+    later = World(open_run=left.found, unsafe=left.unsafe).ready()
+    assert later.machine == "Aborted"
 
 
 def test_that_a_run_is_not_to_be_taken_up_again_is_known_to_the_next_executor(tmp_path):
