@@ -69,7 +69,8 @@ def started(turn: Turn, given: Started) -> None:
         _end_open_run(turn, lost.known(given.open_run))
         safing.begin(turn, RESTARTED, full=True, latch=given.open_run.latch)
         turn.move(Cause.ABORT, RunOutcome.GATEWAY_RESTARTED.value, RESTARTED)
-    elif given.unsafe is not None and (given.plant is None or _controls(turn)):
+    elif given.unsafe is not None:
+        # In mode Observe, too, where it is given up in its time: what somebody has to look at is not forgotten by a change of mode.
         safing.begin(turn, LEFT_UNSAFE, full=True, latch=given.unsafe.latch)
         turn.move(Cause.ABORT, "SafeStatePending", LEFT_UNSAFE)
     elif given.is_doubtful and (given.plant is None or _controls(turn)):

@@ -4,8 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from ald.engine.effects import Write
-from ald.engine.inputs import ClearAsked, PlantGiven, ShutdownAsked
-from ald.engine.trace import open_run
+from ald.engine.inputs import ClearAsked, PlantGiven, SafeStateAsked, ShutdownAsked
+from ald.engine.trace import open_run, unsafe
 from ald.plant.model import Mode, SafeAction, SafeState, SafeValve, digest
 from ald.records.event import SessionEnded
 from unit.engine.programs import MS, PLANT, S, purge, valve, wait
@@ -39,3 +39,24 @@ def test_where_the_safe_state_keeps_everything_the_session_ends_once(steps):
     world.give(ShutdownAsked(at_ns=world.now, reason="SIGTERM"))
     assert world.exited
     assert len(world.events(SessionEnded)) == 1
+
+
+def test_mode_observe_and_a_restart_do_not_clear_what_somebody_has_to_clear():
+    before = World().ready()
+    before.give(SafeStateAsked(at_ns=before.now, by="anna", comment="smells"))
+    before.run_for(1 * S)
+    assert before.machine == "Aborted"
+    observe = replace(PLANT, mode=Mode.OBSERVE)
+    world = World(observe, unsafe=unsafe(before.state))
+    world.connect()
+    world.run_for(11 * S)
+    assert not [each for each in world.log if isinstance(each, Write)]
+    assert world.machine == "Aborted"
+    assert unsafe(world.state) == unsafe(before.state)
+    world.give(PlantGiven(at_ns=world.now, plant=PLANT, plant_digest=digest(PLANT), confirmed=True))
+    world.connect()
+    world.run_for(1 * S)
+    assert world.machine == "Aborted"
+    world.give(ClearAsked(at_ns=world.now, by="anna", comment="aired"))
+    world.run_for(1 * S)
+    assert world.machine == "Idle"
