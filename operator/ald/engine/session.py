@@ -91,6 +91,9 @@ def plant_given(turn: Turn, given: PlantGiven) -> None:
             "DigestMismatch", "the configuration is not the one that its digest says; send it again"
         )
     if given.plant_digest != turn.state.plant_digest:
+        if turn.state.stopping:
+            # In mode Observe the safe state that the end waits for would never be settled.
+            raise RefusedError("ShuttingDown", "the gateway is going down; its successor takes it")
         if turn.state.run is not None:
             raise RefusedError(
                 "RunActive", "a configuration is taken over only while no run is active; wait"

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from ald.engine.effects import Write
 from ald.engine.inputs import ClearAsked, PlantGiven, SafeStateAsked, ShutdownAsked
 from ald.engine.trace import open_run, unsafe
+from ald.errors import RefusedError
 from ald.plant.model import Mode, SafeAction, SafeState, SafeValve, digest
 from ald.records.event import SessionEnded
 from unit.engine.programs import MS, PLANT, S, purge, valve, wait
@@ -60,3 +61,16 @@ def test_mode_observe_and_a_restart_do_not_clear_what_somebody_has_to_clear():
     world.give(ClearAsked(at_ns=world.now, by="anna", comment="aired"))
     world.run_for(1 * S)
     assert world.machine == "Idle"
+
+
+def test_no_configuration_is_taken_over_by_a_gateway_that_is_going_down():
+    world = World(round_trip_ns=60 * MS).ready()
+    world.give(ShutdownAsked(at_ns=world.now, reason="SIGTERM"))
+    observe = replace(PLANT, mode=Mode.OBSERVE)
+    with pytest.raises(RefusedError) as refused:
+        world.give(
+            PlantGiven(at_ns=world.now, plant=observe, plant_digest=digest(observe), confirmed=True)
+        )
+    assert refused.value.reason == "ShuttingDown"
+    world.run_for(11 * S)
+    assert world.exited
