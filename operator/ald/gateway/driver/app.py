@@ -80,6 +80,8 @@ class Supervisor:
         self._settings = settings
         self._clock = clock
         self._log = log
+        # When whoever is still there is killed; None as long as nobody has told the driver to stop.
+        self._ends_ns: int | None = None
 
     def run(self) -> int:
         """Return 0 after a stop in good order."""
@@ -92,21 +94,36 @@ class Supervisor:
             holder.release()
 
     def _keep_running(self) -> int:
-        """Replace executors until one ends in good order, or the driver is to stop."""
+        """Replace executors until one ends in good order; also when the driver is to stop, as long as there is time.
+
+        One that died on the way to its end has left the machine as it was, perhaps with a valve open.
+        """
         row = 0
         while True:
             began_ns = self._clock.monotonic_ns()
             child = self._fork()
             self._log.info("executor_started", pid=child)
+            if self._ends_ns is not None:
+                os.kill(child, signal.SIGTERM)
             status, is_stopping = self._watched(child)
-            if is_stopping or status == 0:
+            row = 0 if self._clock.monotonic_ns() - began_ns > STEADY_NS else row + 1
+            if status == 0 or (is_stopping and not self._is_worth_it(row)):
                 self._log.info("driver_stopped", status=status)
                 return 0 if status == 0 else 1
-            row = 0 if self._clock.monotonic_ns() - began_ns > STEADY_NS else row + 1
             wait_s = RESTART_S[min(row, len(RESTART_S) - 1)]
             self._log.error("executor_died", pid=child, status=status, restart_in_s=wait_s)
             if self._is_stopped_within(wait_s):
-                return 1
+                self._is_to_stop()
+
+    def _is_to_stop(self) -> None:
+        """Note that the driver is to stop, once."""
+        if self._ends_ns is None:
+            self._ends_ns = self._clock.monotonic_ns() + int(STOP_S * 1e9)
+
+    def _is_worth_it(self, row: int) -> bool:
+        """Tell whether another executor may still make the machine safe, after so many in a row that have died."""
+        is_time = self._ends_ns is not None and self._clock.monotonic_ns() < self._ends_ns
+        return is_time and row < len(RESTART_S)
 
     def _hold(self) -> Holder | None:
         """Wait for the lock; None when a signal ends the wait."""
@@ -143,6 +160,7 @@ class Supervisor:
             return self._watch(child)
         except Exception:  # noqa: BLE001 -- whatever it was, there is an executor to end
             self._log.error("driver_crashed", traceback=traceback.format_exc())
+        self._ends_ns = self._clock.monotonic_ns()
         until_ns = self._clock.monotonic_ns() + int(STOP_S * 1e9)
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(child, signal.SIGTERM)
@@ -155,7 +173,6 @@ class Supervisor:
 
         A child that does not turn any more is killed: its successor makes the machine safe, long before the kubelet would.
         """
-        deadline_ns: int | None = None
         began_ns = self._clock.monotonic_ns()
         while True:
             found = signal.sigtimedwait(_WATCHED, 0.5)
@@ -163,17 +180,16 @@ class Supervisor:
             # First, so that a stop that comes as the child ends is not lost; until it is reaped its id is its own.
             if found is not None and found.si_signo in (signal.SIGTERM, signal.SIGINT):
                 os.kill(child, signal.SIGTERM)
-                if deadline_ns is None:
-                    deadline_ns = now_ns + int(STOP_S * 1e9)
+                self._is_to_stop()
             ended, raw = os.waitpid(child, os.WNOHANG)
             if ended:
-                return os.waitstatus_to_exitcode(raw), deadline_ns is not None
+                return os.waitstatus_to_exitcode(raw), self._ends_ns is not None
             is_stuck = now_ns - began_ns > alive.STUCK_NS and not alive.is_turning(
                 self._settings.alive, now_ns
             )
             if is_stuck:
                 self._log.error("executor_stuck", pid=child)
-            if is_stuck or (deadline_ns is not None and now_ns > deadline_ns):
+            if is_stuck or (self._ends_ns is not None and now_ns > self._ends_ns):
                 os.kill(child, signal.SIGKILL)
 
     def _is_stopped_within(self, wait_s: float) -> bool:

@@ -129,3 +129,47 @@ def test_a_configuration_that_nobody_can_work_with_counts_as_none_and_is_named(t
         assert found is None
         assert "plant_unusable" in said
         assert "the operator sends it anew" in said
+
+
+def ended_by_turns(supervisor, *lives):
+    """Have the supervisor's executors end like this, one after the other; return its own end, and who was told to stop."""
+    pids = iter(range(100, 200))
+    watched = mock.patch.object(supervisor, "_watched", side_effect=lives)
+    forked = mock.patch.object(supervisor, "_fork", side_effect=pids)
+    with watched, forked, mock.patch.object(os, "kill") as kill:
+        status = supervisor._keep_running()
+    return status, [call.args for call in kill.call_args_list]
+
+
+def test_an_executor_that_dies_when_it_is_to_stop_has_a_successor_that_makes_the_machine_safe(
+    supervisor,
+):
+    stop = SimpleNamespace(si_signo=signal.SIGTERM)
+    with (
+        mock.patch.object(signal, "sigtimedwait", return_value=stop),
+        mock.patch.object(os, "waitpid", return_value=(100, 9)),
+        mock.patch.object(os, "kill"),
+    ):
+        died = supervisor._watch(100)
+    assert died == (-9, True)
+    status, told = ended_by_turns(supervisor, died, (0, True))
+    assert (status, told[-1:]) == (0, [(101, signal.SIGTERM)])
+
+
+def test_a_stop_that_comes_between_two_executors_reaches_the_second_one(supervisor):
+    with mock.patch.object(supervisor, "_is_stopped_within", return_value=True):
+        status, told = ended_by_turns(supervisor, (-9, False), (0, True))
+    assert (status, told) == (0, [(101, signal.SIGTERM)])
+
+
+def test_executors_that_go_on_dying_keep_no_driver_from_ending(supervisor):
+    with mock.patch.object(supervisor, "_is_stopped_within", return_value=True):
+        status, told = ended_by_turns(supervisor, (1, False), *[(1, True)] * 50)
+    assert status == 1
+    assert 1 < len(told) <= len(app.RESTART_S)
+
+
+def test_when_the_time_to_stop_is_over_nobody_follows(supervisor):
+    with mock.patch.object(app, "STOP_S", 0.0):
+        supervisor._is_to_stop()
+    assert ended_by_turns(supervisor, (-9, True)) == (1, [(100, signal.SIGTERM)])
