@@ -255,7 +255,7 @@ def ring_of(path: Path, capacity: int, session: str, log: Lines) -> RingWriter:
 
 
 def _diary(settings: Settings, recorder: Recorder, log: Lines) -> Diary:
-    """Return the diary; a damaged ledger is put aside, so that a person can look at it."""
+    """Return the diary; a ledger that is damaged, or cannot be read, is put aside, so that a person can look at it."""
     memory, last_record = RunMemory(settings.run_state), recorder.last_record
     diary = partial(Diary, memory, settings.ledger, last_record, reserved=settings.reserved)
     try:
@@ -263,8 +263,13 @@ def _diary(settings: Settings, recorder: Recorder, log: Lines) -> Diary:
     except CorruptRecordError as error:
         aside = settings.ledger.with_suffix(".damaged")
         log.error("ledger_corrupt", error=f"{error}; it is put aside as {aside.name}")  # noqa: TRY400 -- for people
-        settings.ledger.rename(aside)
-        return diary(is_lost=True)
+        found = diary(is_lost=True)
+        try:
+            settings.ledger.rename(aside)
+        except OSError as refused:
+            # A machine has to be made safe whatever its volume takes.
+            log.error("ledger_not_put_aside", error=str(refused))  # noqa: TRY400 -- for people
+        return found
 
 
 def _plant(settings: Settings, log: Lines) -> Plant | None:

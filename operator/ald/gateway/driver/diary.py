@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from ald.engine import reservation
 from ald.engine.effects import Effect, Journal, Reservation
-from ald.engine.inputs import OpenRun
+from ald.engine.inputs import OpenRun, Unsafe
 from ald.engine.state import Asked, Pulsing, State, phases
 from ald.engine.trace import open_run, unsafe
 from ald.errors import CorruptRecordError
@@ -50,7 +50,7 @@ class Diary:
         self._path = ledger
         self._begins_at = 0
         self._unwritten: Ledger | None = None
-        self.ledger = read_ledger(ledger) or Ledger()
+        self.ledger = Ledger() if is_lost else read_ledger(ledger) or Ledger()
         if not memory.is_blank:
             self.ledger = replace(self.ledger, last=memory.last or self.ledger.last)
         if memory.is_blank:
@@ -67,6 +67,9 @@ class Diary:
         if memory.is_blank and not is_lost:
             # From here on memory decides: what the ledger says of a run to come may be of one that never began.
             memory.remember(Remembered(run=self.found, unsafe=self.unsafe, last=self.ledger.last))
+        elif self.is_doubtful:
+            # Whoever dies before the engine has said so leaves the doubt to the next one, which finds no ledger any more.
+            memory.remember(Remembered(run=None, unsafe=Unsafe()))
 
     def before(self, was: State, now: State, effects: tuple[Effect, ...], last_record: int) -> None:
         """Remember what the effects are about to make true; call it before they are carried out.

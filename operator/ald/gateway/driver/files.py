@@ -36,7 +36,7 @@ def read_plant(path: Path) -> Plant | None:
     """Return the accepted configuration, None when there is none yet.
 
     Raises:
-        CorruptRecordError: the file is not what was written.
+        CorruptRecordError: the file is not what was written, or cannot be read.
     """
     return _read(path, _PLANT, Plant)
 
@@ -62,7 +62,7 @@ def read_ledger(path: Path) -> Ledger | None:
     """Return the ledger, None before the first run.
 
     Raises:
-        CorruptRecordError: the file is not what was written.
+        CorruptRecordError: the file is not what was written, or cannot be read.
     """
     return _read(path, _LEDGER, Ledger)
 
@@ -76,7 +76,7 @@ def read_reservation(path: Path) -> Reservation | None:
     """Return how far the last run may have come, None before the first one that asked.
 
     Raises:
-        CorruptRecordError: the file is not what was written.
+        CorruptRecordError: the file is not what was written, or cannot be read.
     """
     return _read(path, _RESERVED, Reservation)
 
@@ -91,6 +91,8 @@ def _read(path: Path, magic: bytes, kind: type[_Kind]) -> _Kind | None:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise CorruptRecordError(f"{path} cannot be read: {error.strerror}") from error
     payload = data[_HEADER.size :]
     is_whole = len(data) >= _HEADER.size and _HEADER.unpack_from(data) == (
         magic,

@@ -173,3 +173,24 @@ def test_when_the_time_to_stop_is_over_nobody_follows(supervisor):
     with mock.patch.object(app, "STOP_S", 0.0):
         supervisor._is_to_stop()
     assert ended_by_turns(supervisor, (-9, True)) == (1, [(100, signal.SIGTERM)])
+
+
+@pytest.mark.parametrize("refused", [errno.EROFS, errno.EIO])
+def test_a_torn_file_of_runs_that_cannot_be_put_aside_keeps_no_executor_from_its_start(
+    tmp_path, refused
+):
+    settings = Settings(
+        installation="i", namespace="n", machine="m", run_dir=str(tmp_path), state_dir=str(tmp_path)
+    )
+    settings.ledger.write_bytes(b"torn")
+    said = io.StringIO()
+    recorder = mock.Mock(last_record=0)
+    with mock.patch.object(type(settings.ledger), "rename", side_effect=OSError(refused, "no")):
+        diary = app._diary(settings, recorder, Lines(Level.ERROR, said))
+    assert diary.is_doubtful
+    assert "ledger_corrupt" in said.getvalue()
+    assert "ledger_not_put_aside" in said.getvalue()
+    # The next one knows no more, and makes the machine safe as well.
+    diary = app._diary(settings, recorder, Lines(Level.ERROR, said))
+    assert diary.unsafe is not None
+    assert not settings.ledger.exists()

@@ -1,6 +1,7 @@
 """A run in the diary is on from the record of its beginning to that of its end, across a kill between any two effects."""
 
 from ald.engine.effects import Journal
+from ald.engine.inputs import Unsafe
 from ald.engine.replay import replay
 from ald.engine.state import State
 from ald.engine.trace import open_run
@@ -150,3 +151,14 @@ def test_killed_between_the_end_of_a_run_and_the_ledger_the_end_is_known_and_wri
     assert new.ledger.last is not None
     new.catch_up()
     assert Diary(RunMemory(tmp_path / "blank"), path, 0).found is None
+
+
+def test_the_doubt_that_a_lost_ledger_leaves_outlives_the_executor_that_met_it(tmp_path):
+    path = tmp_path / "r"
+    path.write_bytes(b"torn")
+    assert Diary(RunMemory(tmp_path / "m"), path, 0, is_lost=True).is_doubtful
+    # It died before the ledger was put aside, or behind that.
+    for _ in range(2):
+        left = Diary(RunMemory(tmp_path / "m"), path, 0, is_lost=path.exists())
+        assert left.unsafe == Unsafe()
+        path.unlink(missing_ok=True)

@@ -46,3 +46,10 @@ def test_a_file_of_another_kind_is_refused_and_a_ledger_comes_back_as_it_was(tmp
     assert files.read_ledger(path) == ledger
     with pytest.raises(CorruptRecordError):
         files.read_plant(path)
+
+
+def test_a_file_that_cannot_be_read_counts_as_damaged(tmp_path):
+    path = tmp_path / "p"
+    path.mkdir()
+    with pytest.raises(CorruptRecordError, match="cannot be read"):
+        files.read_plant(path)
