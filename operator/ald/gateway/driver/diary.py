@@ -58,8 +58,9 @@ class Diary:
         else:
             self.found = memory.open_run(last_record)
         if self.ledger.open is not None and self.found is None:
-            # It died between the end of a run and the ledger.
-            self._unwritten = replace(self.ledger, open=None, unsafe=memory.unsafe)
+            # It died between the end of a run and the ledger, or between the ledger and the beginning.
+            self.ledger = _without_open(self.ledger, memory)
+            self._unwritten = replace(self.ledger, unsafe=memory.unsafe)
         self.unsafe = self.ledger.unsafe if memory.is_blank else memory.unsafe
         self.is_doubtful = is_lost and memory.is_blank
         # What memory has while no run is on; None: something else than the engine will say.
@@ -147,6 +148,15 @@ def _as_begun(ledger: Ledger, reserved: Path | None) -> OpenRun | None:
         return replace(run, is_exact=False, reservation=None)
     is_its = newer is not None and (newer.run, newer.attempt) == (run.run.uid, run.attempt)
     return replace(run, is_exact=False, reservation=newer if is_its else run.reservation)
+
+
+def _without_open(ledger: Ledger, memory: RunMemory) -> Ledger:
+    """Return the ledger without the run that is on by it, and not by memory; one that never began may be started yet."""
+    run = ledger.open
+    assert run is not None, "a run is on by it"
+    has_begun = run.attempt > 1 or memory.has_ended(run)
+    uids = tuple(uid for uid in ledger.uids if has_begun or uid != run.run.uid)
+    return replace(ledger, open=None, uids=uids)
 
 
 def _first(state: State) -> Reservation | None:

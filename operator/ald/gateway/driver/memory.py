@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 SLOT_BYTES = 16_384
 """Room for one slot: names and paths of the deepest recipe take a quarter of it."""
 
+MESSAGE_MAX = 1000
+"""Characters of a message that are remembered where the whole of it finds no room."""
+
 _HEADER = struct.Struct("<QII")
 _ENCODER = msgspec.msgpack.Encoder()
 
@@ -95,13 +98,23 @@ class RunMemory:
             return None
         return None if 0 < found.ends_at <= last_record else found.run
 
+    def has_ended(self, run: OpenRun) -> bool:
+        """Tell whether this attempt at a run has ended; one that is not on and has not ended never began."""
+        found = self._last
+        known = None if found is None else found.run or found.last
+        if found is None or known is None:
+            return False
+        is_it = (known.run.uid, known.attempt) == (run.run.uid, run.attempt)
+        return is_it and (found.run is None or found.ends_at > 0)
+
     def remember(self, remembered: Remembered) -> None:
         """Replace what is remembered; takes microseconds."""
         payload = _ENCODER.encode(remembered)
         if len(payload) > SLOT_BYTES - _HEADER.size and remembered.last is not None:
-            # Its message may be long; the ledger has it a moment later.
-            self.remember(msgspec.structs.replace(remembered, last=None))
-            return
+            # Its message may be long; the ledger has it whole a moment later.
+            payload = _ENCODER.encode(
+                msgspec.structs.replace(remembered, last=_shorter(remembered))
+            )
         assert len(payload) <= SLOT_BYTES - _HEADER.size, "names are bounded"
         self._generation += 1
         self._before, self._last = self._last, remembered
@@ -124,6 +137,14 @@ class RunMemory:
             return generation, msgspec.msgpack.decode(payload, type=Remembered)
         except msgspec.DecodeError:
             return None
+
+
+def _shorter(remembered: Remembered) -> LastRun | None:
+    """Return how the last run ended in less room; beside one that is on there is none for it."""
+    last = remembered.last
+    if last is None or remembered.run is not None:
+        return None
+    return msgspec.structs.replace(last, message=last.message[:MESSAGE_MAX])
 
 
 def _crc(generation: int, payload: bytes) -> int:

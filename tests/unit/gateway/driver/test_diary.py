@@ -1,5 +1,8 @@
 """A run in the diary is on from the record of its beginning to that of its end, across a kill between any two effects."""
 
+import pytest
+from msgspec.structs import replace
+
 from ald.engine.effects import Journal
 from ald.engine.inputs import Unsafe
 from ald.engine.replay import replay
@@ -151,6 +154,51 @@ def test_killed_between_the_end_of_a_run_and_the_ledger_the_end_is_known_and_wri
     assert new.ledger.last is not None
     new.catch_up()
     assert Diary(RunMemory(tmp_path / "blank"), path, 0).found is None
+
+
+def test_a_run_that_never_began_may_be_started_yet(tmp_path):
+    world = World().ready()
+    Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0)
+    world.start(flow(20.0), purge(300), valve("tma", 40))
+    started = open_run(world.state)
+    write_ledger(tmp_path / "r", Ledger(open=started, uids=("an-earlier-one", UID)))
+    diary = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 10)
+    assert (diary.found, diary.ledger.uids) == (None, ("an-earlier-one",))
+    diary.catch_up()
+    assert Diary(RunMemory(tmp_path / "n"), tmp_path / "r", 0).ledger.uids == ("an-earlier-one",)
+    later = World(started_uids=diary.ledger.uids).ready().start(wait(10))
+    assert later.run_until_ended().outcome is RunOutcome.COMPLETED
+
+
+@pytest.mark.parametrize("message", ["short", "x" * 100_000])
+def test_a_run_that_has_ended_is_never_started_again_though_the_ledger_does_not_have_its_end(
+    tmp_path, message
+):
+    path = tmp_path / "r"
+    diary = Diary(RunMemory(tmp_path / "m"), path, 0)
+    world = World().ready().start(wait(1000))
+    world.run_for(100 * MS)
+    world.abort(reason=message)
+    world.run_for(1 * S)
+    state, records = State(), 0
+    for _, now, effects in replay(world.inputs):
+        diary.before(state, now, effects, records)
+        records += sum(isinstance(e, Journal) for e in effects)
+        if state.run is not None and now.run is None:
+            killed = Diary(RunMemory(tmp_path / "m"), path, records)
+            assert (killed.found, killed.ledger.uids) == (None, (UID,))
+        diary.after(effects)
+        state = now
+    new = Diary(RunMemory(tmp_path / "m"), path, records)
+    assert (new.found, new.ledger.uids) == (None, (UID,))
+
+
+def test_a_later_attempt_that_never_began_leaves_the_run_known(tmp_path):
+    Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0)
+    started = open_run(World().ready().start(wait(10)).state)
+    assert started is not None
+    write_ledger(tmp_path / "r", Ledger(open=replace(started, attempt=2), uids=(UID,)))
+    assert Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 10).ledger.uids == (UID,)
 
 
 def test_the_doubt_that_a_lost_ledger_leaves_outlives_the_executor_that_met_it(tmp_path):
