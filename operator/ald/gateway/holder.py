@@ -38,17 +38,22 @@ class Holder:
         except BlockingIOError as error:
             os.close(self._descriptor)
             raise HeldError(path, holder_name(path)) from error
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, name.encode()[:TEXT_BYTES_MAX], 0)
+        self._name(name)
 
     def release(self) -> None:
         """Let the next one in."""
-        os.ftruncate(self._descriptor, 0)
+        self._name("")
         os.close(self._descriptor)
+
+    def _name(self, name: str) -> None:
+        """Say who holds it; a volume that takes nothing keeps nobody from holding it."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, name.encode()[:TEXT_BYTES_MAX], 0)
 
 
 def holder_name(path: Path) -> str:
-    """Return the name that the last holder left in the file, empty if there is none."""
-    with contextlib.suppress(FileNotFoundError):
+    """Return the name that the last holder left in the file, empty if there is none, or none that can be read."""
+    with contextlib.suppress(OSError):
         return path.read_bytes()[:TEXT_BYTES_MAX].decode(errors="replace").strip()
     return ""

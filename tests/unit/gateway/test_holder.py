@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from ald.gateway.holder import HeldError, Holder, holder_name
+from fixtures.full_volume import files_of_at_most
 
 
 @pytest.mark.requirement("INT-19")
@@ -40,3 +41,14 @@ def test_the_lock_of_a_killed_holder_is_taken_over_unaided(tmp_path):
 
 def test_a_file_that_is_not_there_names_nobody(tmp_path):
     assert holder_name(tmp_path / "holder") == ""
+
+
+@pytest.mark.requirement("FI-DF-01")
+def test_a_volume_without_room_for_a_name_is_held_all_the_same(tmp_path):
+    path = tmp_path / "holder"
+    with files_of_at_most(0):
+        held = Holder(path, "pod-a/1")
+        with pytest.raises(HeldError, match="an unnamed process"):
+            Holder(path, "pod-b/2")
+        held.release()
+    Holder(path, "pod-b/2").release()
