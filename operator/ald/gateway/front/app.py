@@ -40,6 +40,9 @@ FIGURES_EVERY = 20
 FAREWELL_S = 25.0
 """How long the front stays after SIGTERM for the driver's last record; the pod has 45 s."""
 
+NAMING_S = 0.5
+"""How long the volume may take to tell who holds the machine."""
+
 SWITCH_INTERVAL_S = 0.0005
 """The thread of the journal gives way after this: a stop waits for it each time that it has to be looked at, several times on its way."""
 
@@ -126,16 +129,37 @@ async def serve(settings: Settings) -> None:
 
 async def watch(driver: Driver, board: Board, holder: Path, clock: Clock, garbage: Garbage) -> None:
     """Ask the driver how it is, for ever; while it is silent, tell who may be in its way. In between look for garbage."""
-    host = socket.gethostname()
+    naming = _Naming(holder)
     for count in itertools.count():
         try:
             with_figures = board.figures is None or count % FIGURES_EVERY == 0
             board.answered(await driver.ask(GetFigures() if with_figures else GetStatus()))
         except PeerError:
-            name = await asyncio.to_thread(holder_name, holder)
-            board.set_driver(None, waiting_for="" if name.split("/")[0] == host else name)
+            board.set_driver(None, waiting_for=await naming.other())
         garbage.collect(clock.monotonic_ns(), may_pause=True)
         await asyncio.sleep(POLL_INTERVAL_S)
+
+
+class _Naming:
+    """Who holds the machine, read from the volume: one look at a time, and a volume that does not answer is not waited for."""
+
+    def __init__(self, holder: Path) -> None:
+        self._holder = holder
+        self._host = socket.gethostname()
+        self._look: asyncio.Future[str] | None = None
+
+    async def other(self) -> str:
+        """Return who that is, if it is another host's driver, as far as the volume says so in time."""
+        if self._look is None:
+            loop = asyncio.get_running_loop()
+            self._look = loop.run_in_executor(None, holder_name, self._holder)
+        try:
+            async with asyncio.timeout(NAMING_S):
+                name = await asyncio.shield(self._look)
+        except TimeoutError:
+            return ""
+        self._look = None
+        return "" if name.split("/")[0] == self._host else name
 
 
 def probes(board: Board, metrics: Metrics) -> web.Application:
