@@ -40,6 +40,14 @@ IDLE_S = 0.05
 RETRY_S = 1.0
 """Wait after a failure."""
 
+STUCK_S = 5.0
+"""A volume that has taken nothing for this long does not serve, though it has not said so."""
+
+STUCK = (
+    f"the volume has not answered for {STUCK_S:g} s; recording goes on by itself when it does,"
+    " and nothing is lost while the ring has room"
+)
+
 PRUNE_INTERVAL_NS = 10_000_000_000
 
 
@@ -244,8 +252,12 @@ class Journal:
         return True
 
     async def turn(self) -> Drained:
-        """Take over what is there now."""
-        drained = await self._call(self._worker.turn)
+        """Take over what is there now; say meanwhile when that takes long."""
+        stuck = asyncio.get_running_loop().call_later(STUCK_S, self._say_stuck)
+        try:
+            drained = await self._call(self._worker.turn)
+        finally:
+            stuck.cancel()
         if not drained.ok and drained.message != self._board.journal_message:
             self._on_trouble(drained.message)
         if drained.marks is not None:
@@ -255,6 +267,10 @@ class Journal:
         self.pulses += drained.pulses
         self._board.set_journal(drained.marks, ok=drained.ok, message=drained.message)
         return drained
+
+    def _say_stuck(self) -> None:
+        self._on_trouble(STUCK)
+        self._board.set_journal(None, ok=False, message=STUCK)
 
     async def read(self, after: int, records_max: int) -> FeedBatch:
         """Return a batch. Raises StoreError, CorruptRecordError."""

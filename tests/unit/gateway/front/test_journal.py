@@ -1,9 +1,11 @@
 import asyncio
+import threading
 
 import pytest
 from typing_extensions import override
 
 from ald.errors import CorruptRecordError, StoreError
+from ald.gateway.front import journal as journal_module
 from ald.gateway.front.board import Board
 from ald.gateway.front.feed import Keep
 from ald.gateway.front.journal import PRUNE_INTERVAL_NS, Journal, Worker
@@ -255,4 +257,32 @@ async def test_the_farewell_does_not_wait_for_a_journal_that_only_a_person_can_m
     journal = Journal(worker, Board(SystemClock()), print)
     async with asyncio.timeout(20):
         await journal.drain(30)
+    await journal.close()
+
+
+async def test_a_volume_that_does_not_answer_is_said_not_to_serve_until_it_does(
+    worker, ring, monkeypatch
+):
+    answers = threading.Event()
+    turn = worker.turn
+
+    def hanging():
+        answers.wait(20)
+        return turn()
+
+    board, troubles = Board(SystemClock()), list[str]()
+    journal = Journal(worker, board, troubles.append)
+    await journal.turn()
+    assert board.status.journal_ok
+    monkeypatch.setattr(worker, "turn", hanging)
+    monkeypatch.setattr(journal_module, "STUCK_S", 0.05)
+    ring.append(EVENT, pulse_done())
+    turning = asyncio.create_task(journal.turn())
+    await board.wait_for_revision(board.status.revision, 10)
+    stands = (board.status.journal_ok, board.status.journal_message)
+    assert stands == (False, journal_module.STUCK)
+    assert len(troubles) == 1
+    answers.set()
+    assert (await turning).ok
+    assert (board.status.journal_ok, board.status.journal_message, ring.used) == (True, "", 0)
     await journal.close()
