@@ -144,11 +144,15 @@ class Service:
                 f"runs here are of namespace {self._owner.namespace}, not {order.run.namespace}",
             )
         _check_digest("$.program_digest", order.program_digest, program_model.digest(order.program))
-        status = self._board.driver
-        known = status is not None and status.run is not None and status.run.run == order.run
-        if not self._board.journal_ok and not known:
+        if not self._board.journal_ok and not self._is_begun(order):
             raise StoreError(f"no run starts without a journal: {self._board.journal_message}")
         return await self._order(StartRun(order=order))
+
+    def _is_begun(self, order: RunOrder) -> bool:
+        """Tell whether the driver has begun this attempt at the run, so that sending it again begins nothing."""
+        status = self._board.driver
+        run = status.run if status is not None else None
+        return run is not None and run.run == order.run and run.attempt >= order.attempt
 
     async def _post_abort(self, request: web.Request) -> web.Response:
         order = await _to_make_safe(request, _UNSAID)

@@ -1,21 +1,28 @@
 """What makes safe reaches whichever driver is there in time."""
 
+import asyncio
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 import pytest
+from aiohttp import web
+from msgspec.structs import replace
 
-from ald.errors import PeerError
+from ald.errors import PeerError, StoreError
 from ald.gateway.front.board import Board
 from ald.gateway.front.service import SUCCESSOR_NS, Service
-from ald.wire import AbortOrder, AbortRun, DriverReply
+from ald.records.event import RunOutcome
+from ald.wire import AbortOrder, AbortRun, DriverReply, RunProgress
 from fixtures.driver import IDLE
 from fixtures.plants import small_plant
+from unit.engine.programs import compiled, order, wait
 
 if TYPE_CHECKING:
     from ald.gateway.front.journal import Journal
 
 STOP = AbortRun(uid="", order=AbortOrder(reason="smoke", by="me"))
+RUN = order(compiled(wait(10)))
+RUN = replace(RUN, run=replace(RUN.run, namespace=small_plant().identity.namespace))
 
 
 class Away:
@@ -60,3 +67,51 @@ async def test_a_stop_that_no_driver_takes_is_given_up_in_time():
     with pytest.raises(PeerError, match="away"):
         await service(driver).make_safe(STOP)
     assert len(driver.asked) == 2
+
+
+class Sent:
+    """A request of which the body comes late, or not whole, or as it is."""
+
+    def __init__(self, body: "bytes | Exception", after_s: float = 0.0):
+        self._body = body
+        self._after_s = after_s
+
+    async def read(self) -> bytes:
+        await asyncio.sleep(self._after_s)
+        if isinstance(self._body, Exception):
+            raise self._body
+        return self._body
+
+
+def request(*told) -> web.Request:
+    return cast("web.Request", Sent(*told))
+
+
+async def test_without_a_sound_journal_no_attempt_at_a_run_begins_either():
+    cut = RunProgress(
+        run=RUN.run,
+        program_digest="",
+        step="",
+        path="",
+        iterations=(),
+        leaves_done=1,
+        leaves_total=2,
+        started_wall_ns=0,
+        ended_wall_ns=1,
+        estimated_end_wall_ns=1,
+        pulses=1,
+        worst_error_ns=0,
+        held="",
+        outcome=RunOutcome.GATEWAY_RESTARTED,
+        message="",
+        resumable=True,
+    )
+    driver = Away(times=0, each_ns=1)
+    asked = service(driver)
+    asked._board.answered(DriverReply(id=1, at_ns=0, status=replace(IDLE, run=cut)))
+    assert not asked._board.journal_ok
+    with pytest.raises(StoreError, match="no run starts without a journal"):
+        await asked._post_run(request(msgspec.json.encode(replace(RUN, attempt=2))))
+    assert driver.asked == []
+    # What has begun is only looked at.
+    assert (await asked._post_run(request(msgspec.json.encode(RUN)))).status == 200
