@@ -64,6 +64,9 @@ WAITING_MAX = 32
 BODY_TIMEOUT_S = 10.0
 """Longest time for a body to arrive."""
 
+WORDS_TIMEOUT_S = 0.5
+"""How long what makes safe waits for its words: they come with the request, or they are not worth a valve that stays open."""
+
 SUCCESSOR_NS = 1_500_000_000
 """How long a stop waits for the successor of a driver that is away; it is there within half a second."""
 
@@ -306,12 +309,14 @@ def _json(body: msgspec.Struct, *, status: int = 200) -> web.Response:
     return web.Response(status=status, body=msgspec.json.encode(body), content_type=_JSON)
 
 
-async def _body(request: web.Request) -> bytes:
+async def _body(request: web.Request, timeout_s: float = BODY_TIMEOUT_S) -> bytes:
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             return await request.read()
     except TimeoutError as error:
         raise web.HTTPRequestTimeout(text="the body did not arrive in time") from error
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise web.HTTPBadRequest(text="the body did not arrive whole") from error
 
 
 async def _to_make_safe(request: web.Request, unsaid: _Safe) -> _Safe:
@@ -321,7 +326,9 @@ async def _to_make_safe(request: web.Request, unsaid: _Safe) -> _Safe:
     """
     kind = type(unsaid)
     try:
-        said = msgspec.structs.asdict(msgspec.json.decode(await _body(request), type=kind))
+        said = msgspec.structs.asdict(
+            msgspec.json.decode(await _body(request, WORDS_TIMEOUT_S), type=kind)
+        )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, web.HTTPException):
         return unsaid
     return kind(**{name: text[:WORDS_MAX] for name, text in said.items()})

@@ -87,6 +87,23 @@ def request(*told) -> web.Request:
     return cast("web.Request", Sent(*told))
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        (b"{}", 3600.0),
+        (web.RequestPayloadError("of no known encoding"),),
+        (ConnectionResetError("gone"),),
+    ],
+)
+async def test_a_stop_is_done_at_once_however_its_body_comes(told):
+    driver = Away(times=0, each_ns=1)
+    async with asyncio.timeout(1.0):
+        reply = await service(driver)._post_stop(request(*told))
+    assert reply.status == 200
+    (order,) = driver.asked
+    assert (order.uid, order.order.by) == ("", "unknown")
+
+
 async def test_without_a_sound_journal_no_attempt_at_a_run_begins_either():
     cut = RunProgress(
         run=RUN.run,
