@@ -13,7 +13,7 @@ import msgspec
 
 from ald.errors import PeerError
 from ald.gateway import packets
-from ald.wire import DriverReply, DriverRequest
+from ald.wire import AbortRun, DriverReply, DriverRequest, GoSafe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,6 +139,10 @@ class Commands:
                 return
             if request is None:
                 continue
+            if _may_lapse(request) and _has_hung_up(client):
+                # Whoever has given up takes it for not done, and acts on that.
+                self._drop(number)
+                return
             # Outside of any try: what fails here is no fault of the client's.
             if isinstance(request, Glance):
                 assert glanced is not None, "a glance is taken only then"
@@ -155,6 +159,20 @@ class Commands:
     def _drop(self, number: int) -> None:
         client, _ = self._clients.pop(number)
         client.close()
+
+
+def _may_lapse(request: DriverRequest | Glance) -> bool:
+    """Tell whether nobody is to find it done who has given up asking for it; what makes safe is done all the same."""
+    return isinstance(request, DriverRequest) and not isinstance(request.request, AbortRun | GoSafe)
+
+
+def _has_hung_up(client: socket.socket) -> bool:
+    try:
+        return not client.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _next(

@@ -10,7 +10,18 @@ from ald.engine.status import driver_status
 from ald.gateway import packets
 from ald.gateway.driver.commands import CLIENTS_MAX, LONG_BYTES, Commands
 from ald.gateway.driver.requests import NO_LINK, NO_SCAN
-from ald.wire import AbortOrder, AbortRun, DriverReply, DriverRequest, GetStatus, StartRun
+from ald.wire import (
+    AbortOrder,
+    AbortRun,
+    Clear,
+    ClearOrder,
+    DriverReply,
+    DriverRequest,
+    GetStatus,
+    GoSafe,
+    SafeStateOrder,
+    StartRun,
+)
 from unit.engine.programs import OTHER_UID, UID, compiled, loop, order, wait
 from unit.engine.world import World
 
@@ -222,3 +233,32 @@ def test_whoever_has_ended_leaves_no_socket_to_which_nobody_listens(tmp_path):
     assert (tmp_path / "driver.sock").is_socket()
     commands.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "is_done"),
+    [
+        (StartRun(order=order(compiled(wait(1)))), False),
+        (Clear(order=ClearOrder(by="me", comment="looked")), False),
+        (AbortRun(uid="", order=AbortOrder(reason="smoke", by="me")), True),
+        (GoSafe(order=SafeStateOrder(by="me", comment="smoke")), True),
+    ],
+)
+def test_what_its_sender_has_given_up_waiting_for_is_begun_no_more_but_a_stop_is_done(
+    server, request_, is_done
+):
+    with server.client() as client:
+        client.send(b"\x01" + msgspec.msgpack.encode(DriverRequest(id=7, request=request_)))
+    server.turn()
+    server.turn()
+    assert [each.request for each in server.asked] == [request_] * is_done
+    assert len(server.commands.filenos()) == 1
+
+
+def test_whoever_sends_the_next_request_before_the_first_is_answered_has_not_hung_up(server):
+    with server.client() as client:
+        for number in (1, 2):
+            sent = DriverRequest(id=number, request=StartRun(order=order(compiled(wait(1)))))
+            client.send(b"\x01" + msgspec.msgpack.encode(sent))
+        server.turn()
+        assert [each.id for each in server.asked] == [1, 2]
