@@ -2,7 +2,7 @@
 
 The kernel limits a packet to the send buffer (often 208 KiB), and a program may be 2 MiB. Every packet begins with one byte:
 
-    0   more packets of this message follow
+    0   more packets of this message follow; it is as long as a packet may be
     1   the last one
 """
 
@@ -51,6 +51,9 @@ class Joiner:
         mark, part = packet[:1], packet[1:]
         if mark not in (_MORE, _LAST):
             raise PeerError(f"a packet begins with 0 or 1, not with {mark.hex() or 'nothing'}")
+        if mark == _MORE and len(packet) < PACKET_BYTES_MAX:
+            # Of small ones, or of empty ones, any number would fit into the longest message.
+            raise PeerError(f"only the last packet is shorter than {PACKET_BYTES_MAX} bytes")
         self._size += len(part)
         if self._size > MESSAGE_BYTES_MAX:
             raise PeerError(f"a message is at most {MESSAGE_BYTES_MAX} bytes")

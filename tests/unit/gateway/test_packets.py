@@ -44,3 +44,9 @@ def test_a_message_without_end_is_cut_off():
         joiner.add(packet)
     with pytest.raises(PeerError):
         joiner.add(packet)
+
+
+@pytest.mark.parametrize("packet", [b"\x00", b"\x00x"])
+def test_a_message_in_small_pieces_is_refused_however_few_bytes_they_have(packet):
+    with pytest.raises(PeerError, match="shorter"):
+        packets.Joiner().add(packet)
