@@ -180,6 +180,8 @@ class Replay:
 
     def _made(self, inputs: InputsTaken) -> list[Event]:
         """Return the events that the inputs give."""
+        if not inputs.seal:
+            raise CorruptRecordError("what was taken in found no room on record")
         if inputs.checkpoint:
             self._state, self._seal = taken.checkpoint_of(inputs), ""
             self._has_begun = True

@@ -172,6 +172,11 @@ def sealed(event: InputsTaken, before: str) -> InputsTaken:
     return replace(event, seal=_digest(msgspec.msgpack.encode(replace(event, seal=before))))
 
 
+def left_out(event: InputsTaken) -> InputsTaken:
+    """Return the event where there is no room for what it holds; without a seal it says so, and the run is not replayed."""
+    return replace(event, checkpoint=b"", inputs=b"", seal="")
+
+
 def checkpoint_of(event: InputsTaken) -> State:
     """Return the state before the run.
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from ald.engine.inputs import ClearAsked, ConfirmAsked
 from ald.engine.replay import replay, replay_run
+from ald.engine.taken import left_out
 from ald.engine.trace import open_run
 from ald.errors import CorruptRecordError
 from ald.records.event import InputsTaken, RunEnded, RunOutcome, RunStarted
@@ -189,6 +190,16 @@ def test_a_run_that_is_on_replays_as_far_as_it_is():
     world = World().ready().start(purge(300), wait(60_000))
     world.run_for(2 * S)
     assert replay_run(positions(recorded(world.inputs)), UID).ended is None
+
+
+def test_a_run_of_whose_inputs_some_found_no_room_is_not_replayed_and_that_is_said():
+    records = recorded(a_life().inputs)
+    at = max(i for i, each in enumerate(records) if isinstance(each, InputsTaken))
+    found = records[at]
+    assert isinstance(found, InputsTaken)
+    records[at] = left_out(found)
+    with pytest.raises(CorruptRecordError, match="found no room on record"):
+        replay_run(positions(records), UID)
 
 
 def test_without_its_beginning_a_run_is_not_replayed():

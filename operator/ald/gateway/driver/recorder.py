@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ald.engine.taken import left_out
 from ald.errors import RefusedError, RingFullError
 from ald.gateway.ring import EVENT, SCAN, RingWriter
-from ald.records.event import Event, encode_event
+from ald.records.event import Event, InputsTaken, encode_event
 from ald.records.scan import Scan, encode_scan
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 FULL_SHARE = 0.9
 """From here on scans are dropped, and the rest is kept for events."""
+
+INPUTS_SHARE = 0.95
+"""From here on what a run was told is left out as well: scans that are not on record by themselves would fill the rest."""
 
 ROOM_SHARE = 0.7
 """Down to here the reader must have come before there counts as room again."""
@@ -39,12 +43,23 @@ class Recorder:
     def events(self, events: Sequence[Event]) -> bool:
         """Put the events of one step on record, all or none; False when there is no room even for them."""
         try:
-            self._ring.append_all(EVENT, [encode_event(event) for event in events])
+            self._ring.append_all(EVENT, self._encoded(events))
         except (RingFullError, RefusedError) as error:
             kinds = [type(event).__name__ for event in events]
             self._log.error("events_lost", kinds=kinds, error=str(error))
             return False
         return True
+
+    def _encoded(self, events: Sequence[Event]) -> list[bytes]:
+        """Return the records of the events: as many where there is no room for all that they say."""
+        records = [encode_event(event) for event in events]
+        room = INPUTS_SHARE * self._ring.capacity - self._ring.used
+        if sum(map(len, records)) <= room:
+            return records
+        return [
+            encode_event(left_out(event)) if isinstance(event, InputsTaken) else record
+            for event, record in zip(events, records, strict=True)
+        ]
 
     def scan(self, scan: Scan) -> bool:
         """Put a scan on record, unless the room is kept for events; False when it is not."""

@@ -1,19 +1,25 @@
 """What the executor has kept of what it was told, when nothing goes on record of it and nothing is written."""
 
 import io
+import itertools
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from ald.engine.effects import Journal
-from ald.engine.inputs import AbortAsked, SafeStateAsked
+from ald.engine.inputs import AbortAsked, LinkDown, SafeStateAsked, Scanned
 from ald.engine.state import State
+from ald.engine.taken import INPUTS_MAX
 from ald.engine.trace import open_run
 from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.executor import Executor, Parts
 from ald.gateway.driver.memory import RunMemory
+from ald.gateway.driver.recorder import Recorder
+from ald.gateway.ring import CAPACITY_MIN, EVENT, RingReader, RingWriter
 from ald.kit.lines import Lines
-from unit.engine.programs import MS, UID, flow, purge, valve
+from ald.records.event import RunEnded, decode_event
+from unit.engine.programs import MS, UID, S, flow, purge, valve, wait
 from unit.engine.world import World
 
 
@@ -25,6 +31,13 @@ class Clock:
 
     def wall_ns(self) -> int:
         return 1 << 62
+
+
+class Nothing:
+    """A station or a reserver that takes whatever is wanted of it."""
+
+    def __getattr__(self, name):
+        return lambda *_: None
 
 
 class NoRecord:
@@ -40,12 +53,17 @@ def told(directory, state, given) -> None:
     diary = found(directory)
     event = World().journal[-1]
     diary.before(State(), state, (Journal(event=event),), NoRecord.last_record)
-    nothing = cast("Any", None)
+    executing(state, cast("Any", NoRecord()), diary)._give(given)
+    diary.close()
+
+
+def executing(state: State, recorder: Recorder, diary: Diary) -> Executor:
+    nothing = cast("Any", Nothing())
     parts = Parts(
         settings=nothing,
         clock=Clock(),
         log=Lines(stream=io.StringIO()),
-        recorder=cast("Any", NoRecord()),
+        recorder=recorder,
         diary=diary,
         commands=nothing,
         unit_random=nothing,
@@ -55,8 +73,8 @@ def told(directory, state, given) -> None:
     )
     executor = Executor(parts, "s", "0")
     executor._state = state
-    executor._give(given)
-    diary.close()
+    executor._station = nothing
+    return executor
 
 
 def in_a_run() -> World:
@@ -93,3 +111,29 @@ def test_that_a_run_is_not_to_be_taken_up_again_is_known_to_the_next_executor(tm
     left = found(tmp_path)
     assert left.ledger.last is not None
     assert not left.ledger.last.resumable
+
+
+def test_the_end_of_a_run_finds_room_however_long_nobody_has_read_the_record(tmp_path):
+    world = World().ready().start(wait(3_600_000)).run_for(1 * S)
+    scan = [given for given in world.inputs if isinstance(given, Scanned)][-1].scan
+    recorder = Recorder(
+        RingWriter(tmp_path / "ring", CAPACITY_MIN, "s"), Lines(stream=io.StringIO())
+    )
+    while recorder.has_room:
+        assert recorder.scan(scan)
+        recorder.check_room(may_grow=False)
+    executor = executing(world.state, recorder, found(tmp_path))
+    at_ns = world.now
+    # A quarter of an hour and more, and then as much as is kept before it goes on record; none of the scans is by itself.
+    for number in itertools.count():
+        if number > 10_000 and len(executor._book.kept) > INPUTS_MAX - 10:
+            break
+        at_ns += 100 * MS
+        later = replace(scan, sequence=scan.sequence + 1, started_ns=at_ns - MS, ended_ns=at_ns)
+        executor._give(Scanned(at_ns=at_ns, scan=later), is_scan_recorded=recorder.scan(later))
+    executor._give(LinkDown(at_ns=at_ns, message="gone"))
+    ring = RingReader(tmp_path / "ring")
+    kinds = []
+    while records := ring.read(1000):
+        kinds += [type(decode_event(r.payload)) for r in records if r.kind == EVENT]
+    assert RunEnded in kinds
