@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     from ald.gateway.driver.station import Station
     from ald.plant.model import Plant
 
+WORDS_MAX = 1000
+"""Characters of what people say that are taken in: it becomes part of every status, and an answer that does not fit into the socket is none."""
+
+VIOLATIONS_MAX = 20
+"""Violations that a refusal names, for the same reason."""
+
 NO_LINK = LinkStatus(
     connected=False,
     message="no configuration, so there is no PLC to connect to",
@@ -72,11 +78,10 @@ def input_of(request: DriverRequest, now_ns: int, write_spread_ns: int | None) -
             _check(order.protocol)
             return RunGiven(at_ns=now_ns, order=order, write_spread_ns=write_spread_ns)
         case AbortRun(uid=uid, order=order):
-            return AbortAsked(at_ns=now_ns, uid=uid, by=order.by, reason=order.reason)
+            return AbortAsked(at_ns=now_ns, uid=uid, by=_cut(order.by), reason=_cut(order.reason))
         case DirectRun(uid=uid, order=order):
-            return ActionAsked(
-                at_ns=now_ns, uid=uid, action=order.action, by=order.by, reason=order.reason
-            )
+            by, reason = _cut(order.by), _cut(order.reason)
+            return ActionAsked(at_ns=now_ns, uid=uid, action=order.action, by=by, reason=reason)
         case Clear() | GoSafe() | Confirm() as asked:
             return _of_person(asked, now_ns)
         case GetStatus() | GetFigures():
@@ -94,7 +99,7 @@ def with_figures(
 
 def _of_person(asked: Clear | GoSafe | Confirm, now_ns: int) -> Input:
     """Return what a MachineAction asks for."""
-    by, comment = asked.order.by, asked.order.comment
+    by, comment = _cut(asked.order.by), _cut(asked.order.comment)
     match asked:
         case Clear():
             return ClearAsked(at_ns=now_ns, by=by, comment=comment)
@@ -102,6 +107,10 @@ def _of_person(asked: Clear | GoSafe | Confirm, now_ns: int) -> Input:
             return SafeStateAsked(at_ns=now_ns, by=by, comment=comment)
         case Confirm(order=order):
             return ConfirmAsked(at_ns=now_ns, target=order.target, by=by, comment=comment)
+
+
+def _cut(words: str) -> str:
+    return words[:WORDS_MAX]
 
 
 def check_room(given: Input, recorder: Recorder) -> None:
@@ -133,7 +142,7 @@ def invalid(error: InvalidInputError) -> ErrorReply:
     return ErrorReply(
         reason="Invalid",
         message="the configuration cannot be used",
-        violations=tuple(str(violation) for violation in error.violations),
+        violations=tuple(str(violation) for violation in error.violations[:VIOLATIONS_MAX]),
     )
 
 

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import socket
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,8 +20,18 @@ from ald.engine.inputs import (
     SafeStateAsked,
 )
 from ald.engine.layout import layout_of
-from ald.errors import InvalidInputError, RefusedError
-from ald.gateway.driver.requests import check_usable, input_of, invalid, unwritable
+from ald.engine.status import driver_status
+from ald.errors import InvalidInputError, RefusedError, Violation
+from ald.gateway import packets
+from ald.gateway.driver.requests import (
+    NO_LINK,
+    NO_SCAN,
+    VIOLATIONS_MAX,
+    check_usable,
+    input_of,
+    invalid,
+    unwritable,
+)
 from ald.gateway.driver.station import Station
 from ald.gateway.ring import ring_capacity
 from ald.kit.lines import Lines
@@ -43,6 +55,7 @@ from ald.wire import (
     Confirm,
     ConfirmOrder,
     DirectRun,
+    DriverReply,
     DriverRequest,
     GetStatus,
     GoSafe,
@@ -53,7 +66,8 @@ from ald.wire import (
     StartRun,
 )
 from fixtures.plants import small_plant
-from unit.engine.programs import PLANT, compiled, order, wait
+from unit.engine.programs import PLANT, UID, S, compiled, order, wait
+from unit.engine.world import World
 
 
 def push(plant=PLANT, protocol=PROTOCOL):
@@ -189,3 +203,35 @@ def test_a_full_volume_is_a_refusal_that_says_what_to_do():
     assert refused.reason == "VolumeUnwritable"
     assert "No space left on device" in str(refused)
     assert "enlarge it" in str(refused)
+
+
+LONG = "x" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        AbortRun(uid=UID, order=AbortOrder(reason=LONG, by=LONG)),
+        DirectRun(uid=UID, order=ActionOrder(action=RunAction.PAUSE, reason=LONG, by=LONG)),
+        GoSafe(order=SafeStateOrder(by=LONG, comment=LONG)),
+    ],
+)
+def test_however_much_is_said_an_answer_finds_room_in_the_socket(request_):
+    world = World().ready().start(wait(10_000))
+    told = input_of(DriverRequest(id=1, request=request_), world.now, None)
+    assert told is not None
+    world.give(told)
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with near, far:
+        near.setblocking(False)
+        for _ in range(2):
+            reply = DriverReply(id=1, at_ns=1, status=driver_status(world.state, NO_LINK, NO_SCAN))
+            for packet in packets.split(msgspec.msgpack.encode(reply)):
+                near.send(packet)
+            world.run_for(1 * S)
+
+
+def test_of_a_plant_that_breaks_rules_everywhere_some_are_named():
+    one = Violation(path="parameters.a", value="1", rule="is not", hint="correct it")
+    found = invalid(InvalidInputError([one] * 5000)).violations
+    assert found == (str(one),) * VIOLATIONS_MAX
