@@ -46,6 +46,12 @@ NAMING_S = 0.5
 SWITCH_INTERVAL_S = 0.0005
 """The thread of the journal gives way after this: a stop waits for it each time that it has to be looked at, several times on its way."""
 
+PLAIN_MAX = 64
+"""Connections to the plain port, which asks nobody for a certificate; those that came first go when there are more."""
+
+PLAIN_LOOK_S = 0.5
+"""How often they are counted: what comes in between is bounded by how fast connections are made."""
+
 HANDLERS_S = 2.0
 """How long requests may go on after the last record."""
 
@@ -107,6 +113,7 @@ async def serve(settings: Settings) -> None:
                     ),
                     name="certificates",
                 ),
+                group.create_task(keep_few(plain), name="plain"),
             ]
             group.create_task(journal.run(ending), name="journal")
             await _listen(commands, plain, settings, credentials)
@@ -138,6 +145,15 @@ async def watch(driver: Driver, board: Board, holder: Path, clock: Clock, garbag
             board.set_driver(None, waiting_for=await naming.other())
         garbage.collect(clock.monotonic_ns(), may_pause=True)
         await asyncio.sleep(POLL_INTERVAL_S)
+
+
+async def keep_few(plain: web.AppRunner) -> None:
+    """Leave at most `PLAIN_MAX` connections, for ever: one over which nothing comes would stay, and take memory from a stop."""
+    while True:
+        connections = plain.server.connections if plain.server is not None else []
+        for each in connections[:-PLAIN_MAX]:
+            each.force_close()
+        await asyncio.sleep(PLAIN_LOOK_S)
 
 
 class _Naming:

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
+
+from aiohttp import web
 
 from ald.errors import PeerError
 from ald.gateway.front import app
@@ -66,3 +69,32 @@ async def test_a_silent_driver_is_said_to_be_silent_although_its_volume_does_not
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
+
+
+async def livez(_: web.Request) -> web.Response:
+    return web.Response(text="ok")
+
+
+async def test_whoever_connects_to_the_plain_port_and_says_nothing_is_not_kept_for_ever():
+    application = web.Application()
+    application.router.add_get("/livez", livez)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.SockSite(runner, socket.create_server(("127.0.0.1", 0))).start()
+    host, port = runner.addresses[0][:2]
+    keeping = asyncio.create_task(app.keep_few(runner))
+    silent = [await asyncio.open_connection(host, port) for _ in range(app.PLAIN_MAX + 10)]
+    try:
+        async with asyncio.timeout(10):
+            for reader, _ in silent[:10]:
+                assert await reader.read() == b"", "it came first"
+        for _, writer in silent[10:]:
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(10):
+            for reader, _ in silent[10:]:
+                assert b"200 OK" in await reader.readline()
+    finally:
+        keeping.cancel()
+        for _, writer in silent:
+            writer.close()
+        await runner.cleanup()
