@@ -192,10 +192,13 @@ def _queued(facts: RunFacts, now: str) -> RunDecision:
     """Hand over the first of the queue when the machine can take it."""
     details = {"queuePosition": facts.position}
     active = facts.situation.reach.active_run
-    if active is not None or facts.position > 1 or facts.resuming:
+    if active is not None or facts.position > 1 or facts.resuming or facts.unended:
         ahead = f"run {active.run.name}" if active else "the run before it"
         if not active and facts.resuming:
             ahead = f"run {facts.resuming}, which is to be taken up again"
+        elif not active and facts.unended:
+            # Its gateway tells of the last run only: with the next one nobody would know any more how it has ended.
+            ahead = f"run {facts.unended}, whose end is not written yet"
         place = f" Place {facts.position} in the queue."
         return report(facts, now, "Queued", f"Waits for {ahead}.{place}", details)
     obstacle = facts.refusal or obstacle_to_a_run(facts.situation)

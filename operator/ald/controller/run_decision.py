@@ -37,6 +37,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
         refusal: why the gateway did not take it when it was last offered.
         was_taken: whether a gateway has taken it, though its status may not say so yet.
         resuming: another run of the machine, which waits to be taken up again; empty for none.
+        unended: another run of the machine that a gateway has taken, and whose end is not written; empty for none.
         interrupted_s: for how long the run has been interrupted by a restart of the gateway, 0 where it is not.
     """
 
@@ -50,6 +51,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     refusal: str = ""
     was_taken: bool = False
     resuming: str = ""
+    unended: str = ""
     interrupted_s: float = 0.0
 
 

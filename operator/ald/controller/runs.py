@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Callable
 
 import msgspec
@@ -25,11 +24,11 @@ from ald.controller.run_decision import (
     End,
     HandOver,
     Nothing,
-    Rejected,
     Report,
     RunDecision,
     RunFacts,
 )
+from ald.controller.run_memory import Memory
 from ald.controller.run_order import FINAL_REFUSALS, order_of, rejected
 from ald.controller.run_status import VOLATILE
 from ald.controller.views import Situation
@@ -59,23 +58,6 @@ CALM = frozenset({"Pending", "Queued", "Paused", "Running", "DryRun", "Completed
 log = get_logger()
 
 
-@dataclasses.dataclass(slots=True, kw_only=True)
-class _Memory:
-    """What is known of a run beside its object; all of it can be found anew after a restart."""
-
-    retry: Retry
-    written: Written | None = None
-    missing_since_ns: int = 0
-    interrupted_since_ns: int = 0
-    lost_since_ns: int = 0
-    checked_for: tuple[str, int, str, int] = ("", 0, "", 0)
-    checked: Compiled | Rejected | None = None
-    refusal: str = ""
-    was_taken: bool = False
-    abort_seen_ns: int = 0
-    abort_taken: bool = False
-
-
 class Runs:
     """The runs of the machine `key`."""
 
@@ -84,7 +66,7 @@ class Runs:
         self._parts = parts
         self._link = link
         self._changed = changed
-        self._memories: dict[str, _Memory] = {}
+        self._memories: dict[str, Memory] = {}
         self._starting = ""
         self._abort_wake = asyncio.Event()
         self.due_ns = 0
@@ -182,6 +164,8 @@ class Runs:
 
     async def _one(self, run: Document, situation: Situation, position: int, resuming: str) -> None:
         for _ in range(DECISIONS_MAX):
+            # What was done about the runs before may have changed what the gateway says.
+            situation = msgspec.structs.replace(situation, reach=self._link.reach)
             facts = self._facts(run, situation, position, resuming)
             decision = decide_run(facts, now=rfc3339(self._parts.clock.wall_ns()))
             if not await self._act(run, decision, situation):
@@ -190,7 +174,6 @@ class Runs:
             if newer is None or uid(newer) != uid(run):
                 return
             run = newer
-            situation = msgspec.structs.replace(situation, reach=self._link.reach)
 
     async def _act(self, run: Document, decision: RunDecision, situation: Situation) -> bool:
         """Do what was decided; return whether to decide again at once."""
@@ -348,6 +331,7 @@ class Runs:
             refusal=refusal,
             was_taken=memory.was_taken,
             resuming=resuming,
+            unended=self._unended(run),
             interrupted_s=self._since(
                 memory, "interrupted_since_ns", holds=interrupted is not None
             ),
@@ -360,7 +344,13 @@ class Runs:
             return None
         return progress if is_to_be_resumed(run, progress) else None
 
-    def _since(self, memory: _Memory, field: str, *, holds: bool) -> float:
+    def _unended(self, run: Document) -> str:
+        """Return another run that a gateway has taken and whose end is not written yet, empty for none."""
+        others = (each for each in self._runs() if uid(each) != uid(run))
+        found = (each for each in others if self._is_taken(each) and not has_ended(each))
+        return next((str(each["metadata"]["name"]) for each in found), "")
+
+    def _since(self, memory: Memory, field: str, *, holds: bool) -> float:
         """Return for how many seconds something has held, as seen by this process; look again every few seconds."""
         if not holds:
             setattr(memory, field, 0)
@@ -385,9 +375,9 @@ class Runs:
     def _runs(self) -> list[Document]:
         return self._parts.world.of_machine(RUN, self._key)
 
-    def _memory(self, run: Document) -> _Memory:
+    def _memory(self, run: Document) -> Memory:
         if uid(run) not in self._memories:
-            self._memories[uid(run)] = _Memory(retry=Retry(self._parts.clock))
+            self._memories[uid(run)] = Memory(retry=Retry(self._parts.clock))
         return self._memories[uid(run)]
 
     def _forget_all_but(self, runs: list[Document]) -> None:
