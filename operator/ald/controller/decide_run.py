@@ -12,6 +12,7 @@ from ald.controller.pulse_timing import timing_known, timing_lost, timing_met
 from ald.controller.run_decision import (
     Check,
     Compiled,
+    End,
     HandOver,
     Nothing,
     Rejected,
@@ -47,6 +48,13 @@ NOTHING_MOVED = "Ended before it started: nothing has moved."
 
 def decide_run(facts: RunFacts, *, now: str) -> RunDecision:
     """Return the one thing to do about a run; `now` is an RFC 3339 time."""
+    decision = _decided(facts, now)
+    if isinstance(decision, End) and facts.in_doubt and facts.situation.machine is not None:
+        return _doubtful(facts, now)
+    return decision
+
+
+def _decided(facts: RunFacts, now: str) -> RunDecision:
     if has_ended(facts.run):
         return Nothing()
     progress = facts.situation.reach.progress
@@ -118,6 +126,17 @@ def _without_word(facts: RunFacts, now: str) -> RunDecision:
     )
     known = timing_known(facts.run)
     return report(facts, now, "GatewayUnreachable", message, carried, known)
+
+
+def _doubtful(facts: RunFacts, now: str) -> RunDecision:
+    """Nothing is said to be over that may be going on: first the gateway has to be asked."""
+    why = facts.situation.reach.message or "it has not answered since"
+    message = (
+        f"An order to start was sent, and nobody knows yet whether the gateway has taken it ({why})."
+        " What is wanted of the run is done when it answers."
+    )
+    carried = {k: v for k, v in facts.run.get("status", {}).items() if k in CARRIED}
+    return report(facts, now, "GatewayUnreachable", message, carried, timing_known(facts.run))
 
 
 def _missing(facts: RunFacts, now: str) -> RunDecision | None:

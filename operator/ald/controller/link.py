@@ -28,7 +28,7 @@ START_S_MAX = 120.0
 
 
 class Link:
-    """What one gateway said last; `changed` is called on every change."""
+    """What one gateway said last, and how many `answers` it has given; `changed` is called on every change."""
 
     def __init__(self, gateway: Gateway, clock: Clock, changed: Callable[[], None]) -> None:
         self.gateway = gateway
@@ -37,12 +37,12 @@ class Link:
         self._changed = changed
         self._begin_ns = clock.monotonic_ns()
         self._answered_ns: int | None = None
-        self._answers = 0
+        self.answers = 0
 
     def take(self, status: GatewayStatus) -> None:
         """Take in a status, also one that came as the answer to an order."""
         self._answered_ns = self._clock.monotonic_ns()
-        self._answers += 1
+        self.answers += 1
         reach = Reach(status=status, reason="", message="")
         if reach != self.reach:
             self.reach = reach
@@ -69,7 +69,7 @@ class Link:
 
     async def _ask(self, seen: int) -> bool:
         """Ask once; return whether that failed."""
-        answers = self._answers
+        answers = self.answers
         wait_s = ACTIVE_POLL_S if self.reach.active_run else IDLE_POLL_S
         try:
             status = await self.gateway.status(seen=seen, wait_s=wait_s)
@@ -78,7 +78,7 @@ class Link:
             return True
         # The answer to an order may have overtaken this one.
         newest = self.reach.status
-        if self._answers == answers or newest is None or status.revision >= newest.revision:
+        if self.answers == answers or newest is None or status.revision >= newest.revision:
             self.take(status)
         return False
 

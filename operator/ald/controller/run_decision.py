@@ -36,6 +36,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
         checked: what compiling it gave; None while it has not been compiled as things are now.
         refusal: why the gateway did not take it when it was last offered.
         was_taken: whether a gateway has taken it, though its status may not say so yet.
+        in_doubt: whether an order to start it was sent of which nobody knows yet whether it arrived.
         resuming: another run of the machine, which waits to be taken up again; empty for none.
         unended: another run of the machine that a gateway has taken, and whose end is not written; empty for none.
         interrupted_s: for how long the run has been interrupted by a restart of the gateway, 0 where it is not.
@@ -50,6 +51,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     checked: Compiled | Rejected | None = None
     refusal: str = ""
     was_taken: bool = False
+    in_doubt: bool = False
     resuming: str = ""
     unended: str = ""
     interrupted_s: float = 0.0

@@ -7,7 +7,7 @@ import msgspec
 from ald.controller.apply import Document, key_of
 from ald.controller.run_decision import Compiled, Rejected
 from ald.controller.world import uid
-from ald.errors import RefusedError, Violation
+from ald.errors import PeerError, RefusedError, Violation
 from ald.program.pulse_limit import ADVICE
 from ald.records.event import RunIdentity
 from ald.wire import PROTOCOL, RunOrder
@@ -16,6 +16,13 @@ FINAL_REFUSALS = frozenset(
     {"BadProgram", "BadUid", "InvalidInput", "NotResumable", "Protocol", "PulseTooShort"}
 )
 """The gateway's words for an order that it will never take, whatever the machine does."""
+
+
+def refusal(error: PeerError | RefusedError) -> str:
+    """Return why a run waits that was offered."""
+    if isinstance(error, PeerError):
+        return f"Nobody knows yet whether the gateway has taken the run: {error}"
+    return f"The gateway did not take the run: {error}"
 
 
 def rejected(error: RefusedError) -> Rejected:

@@ -28,8 +28,8 @@ from ald.controller.run_decision import (
     RunDecision,
     RunFacts,
 )
-from ald.controller.run_memory import Memory
-from ald.controller.run_order import FINAL_REFUSALS, order_of, rejected
+from ald.controller.run_memory import Memory, begun
+from ald.controller.run_order import FINAL_REFUSALS, order_of, refusal, rejected
 from ald.controller.run_status import VOLATILE
 from ald.controller.views import Situation
 from ald.controller.world import (
@@ -80,8 +80,14 @@ class Runs:
 
     @property
     def has_active(self) -> bool:
-        """Whether a gateway has one of the runs and has not told of its end."""
-        return any(self._is_taken(run) and not has_ended(run) for run in self._runs())
+        """Whether a gateway has one of the runs, or may have, and has not told of its end."""
+        # One that has been silent for long may be in need of just what waits for its run.
+        may_have = self._link.reach.reason != "GatewayUnreachable"
+        return any(
+            self._is_taken(run) or (may_have and self._is_in_doubt(run))
+            for run in self._runs()
+            if not has_ended(run)
+        )
 
     @property
     def is_empty(self) -> bool:
@@ -137,7 +143,7 @@ class Runs:
             if wants_end(run)
             and not has_ended(run)
             and not self._memory(run).abort_taken
-            and (self._is_taken(run) or self._starting == uid(run))
+            and (self._is_taken(run) or self._starting == uid(run) or self._is_in_doubt(run))
         ]
 
     async def _abort(self, run: Document) -> bool:
@@ -290,7 +296,9 @@ class Runs:
             if isinstance(error, RefusedError) and error.reason in FINAL_REFUSALS:
                 memory.checked = rejected(error)
                 return True
-            memory.refusal = f"The gateway did not take the run: {error}"
+            if isinstance(error, PeerError):
+                memory.doubt = self._link.answers
+            memory.refusal = refusal(error)
             memory.retry.failed()
             self._look_again(memory.retry.due_ns)
             log.warning("run_not_taken", run=run["metadata"]["name"], error=str(error))
@@ -317,8 +325,8 @@ class Runs:
         reach = situation.reach
         lost = self._is_taken(run) and reach.driver is not None and not self._is_at_gateway(run)
         # A refusal counts until the next attempt is due; then the run is offered again.
-        refusal = "" if memory.retry.is_due else memory.refusal
-        if refusal:
+        why = "" if memory.retry.is_due else memory.refusal
+        if why:
             self._look_again(memory.retry.due_ns)
         return RunFacts(
             run=run,
@@ -328,8 +336,9 @@ class Runs:
             missing_s=self._since(memory, "missing_since_ns", holds=missing),
             lost_s=self._since(memory, "lost_since_ns", holds=lost),
             checked=memory.checked if memory.checked_for == checked_for else None,
-            refusal=refusal,
+            refusal=why,
             was_taken=memory.was_taken,
+            in_doubt=self._is_in_doubt(run),
             resuming=resuming,
             unended=self._unended(run),
             interrupted_s=self._since(
@@ -372,12 +381,15 @@ class Runs:
         progress = self._link.reach.progress
         return progress is not None and progress.run.uid == uid(run)
 
+    def _is_in_doubt(self, run: Document) -> bool:
+        return self._memory(run).is_in_doubt(self._link)
+
     def _runs(self) -> list[Document]:
         return self._parts.world.of_machine(RUN, self._key)
 
     def _memory(self, run: Document) -> Memory:
         if uid(run) not in self._memories:
-            self._memories[uid(run)] = Memory(retry=Retry(self._parts.clock))
+            self._memories[uid(run)] = begun(run, self._parts.clock)
         return self._memories[uid(run)]
 
     def _forget_all_but(self, runs: list[Document]) -> None:

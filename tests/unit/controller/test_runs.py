@@ -297,43 +297,6 @@ async def test_the_failure_of_one_run_does_not_keep_the_others():
     assert case.bench.gateway.sent("start") == ["second"]
 
 
-def second_run():
-    second = s.edited(s.RUN, "metadata.name", "second")
-    return s.edited(second, "metadata.uid", "00000000-0000-4000-8000-000000000002")
-
-
-async def test_no_run_starts_before_the_end_of_the_one_before_is_written():
-    case = Case(s.RUN, second_run())
-    await case.go()
-    # Somebody has changed the first, and the watch has not told yet: its end meets a conflict.
-    case.bench.cluster.hold(s.edited(case.read(), "metadata.labels", {"a": "b"}))
-    ended = s.progress_of(outcome=RunOutcome.COMPLETED)
-    case.link.take(case.bench.gateway.change(run=ended, state=MachineState.IDLE))
-    case.bench.clock.pass_s(1)
-    with pytest.raises(RefusedError):
-        await case.go()
-    assert case.bench.gateway.sent("start") == [NAME]
-    waiting = case.bench.read("RecipeRun", "second")["status"]
-    assert f"Waits for run {NAME}, whose end is not written yet." in waiting["message"]
-    for _ in range(2):
-        case.bench.clock.pass_s(1)
-        await case.go()
-    assert case.bench.reason(s.RUN) == "Completed"
-    assert case.bench.gateway.sent("start") == [NAME, "second"]
-
-
-async def test_no_run_starts_on_a_machine_that_is_to_be_made_safe_for_a_lost_one():
-    case = Case(s.RUN, second_run())
-    await case.go()
-    case.link.take(case.bench.gateway.change(run=None, state=MachineState.IDLE))
-    for _ in range(6):
-        await case.go()
-        case.bench.clock.pass_s(5)
-    assert case.bench.reason(s.RUN) == "GatewayRestarted"
-    assert len(case.bench.gateway.sent("safe-state")) == 1
-    assert case.bench.gateway.sent("start") == [NAME]
-
-
 async def test_runs_wait_while_nothing_is_known_of_the_gateway():
     case = Case()
     case.link.reach = Reach(status=None, reason="GatewayUnreachable", message="refused")
