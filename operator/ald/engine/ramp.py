@@ -10,6 +10,7 @@ from ald.engine.state import Ramping
 from ald.engine.turn import Turn
 from ald.engine.verdict import Done, Failed, Verdict
 from ald.program.model import Ramp
+from ald.units import DURATION_NS_MAX, format_duration
 
 STEP_NS = 1_000_000_000
 """Time between two writes."""
@@ -21,8 +22,12 @@ def begin(turn: Turn, leaf: Ramp) -> Verdict | None:
     start = setpoint.standing(turn, parameter, "a ramp has nowhere to start")
     if isinstance(start, Failed):
         return start
+    takes_ns = abs(leaf.to - start) / leaf.per_second * 1e9
+    if takes_ns > DURATION_NS_MAX:
+        longest = format_duration(DURATION_NS_MAX)
+        return Failed(error=f"from {start:g} to {leaf.to:g} takes longer than {longest}")
     began_ns = turn.run.due_ns
-    end_ns = began_ns + round(abs(leaf.to - start) / leaf.per_second * 1e9)
+    end_ns = began_ns + round(takes_ns)
     phase = Ramping(
         leaf=leaf,
         start=start,

@@ -68,7 +68,7 @@ def standing(turn: Turn, parameter: Parameter, otherwise: str) -> float | Failed
     value = within_limits(parameter, found)
     broken = limit_violation(parameter, value, parameter.name)
     if broken is not None:
-        return Failed(error=f"{broken.rule}, and stands at {value:g}, so {otherwise}")
+        return Failed(error=f"{broken.rule}, and stands at {value:g}, so {otherwise}; set it first")
     return value
 
 

@@ -122,7 +122,8 @@ def _ramp_ns_max(ramp: Ramp, set_by: Targets) -> int:
     parameter = set_by[ramp.parameter or ramp.gas or ""]
     ends = [end for end in (parameter.minimum, parameter.maximum) if end is not None]
     way = max((abs(ramp.to - end) for end in ends), default=0.0)
-    return min(round(way / ramp.per_second * 1e9), MAXIMUM_NS_MAX)
+    # The quotient may be infinite, which no integer is.
+    return round(min(way / ramp.per_second * 1e9, MAXIMUM_NS_MAX))
 
 
 def size_violations(instructions: Sequence[Instruction], found: Estimate) -> Iterator[Violation]:

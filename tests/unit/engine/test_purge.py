@@ -252,17 +252,6 @@ def test_a_set_point_at_its_limit_is_given_back_however_its_type_rounds_it():
     assert written(world) == [("mfc.setpoint", 16.0), ("mfc.setpoint", limit)]
 
 
-def test_a_set_point_that_stands_outside_its_limits_is_left_there_and_the_step_fails():
-    world = World().ready()
-    world.overrides["mfc.setpoint"] = 9000.0
-    world.run_for(200 * MS)
-    world.start(purge(500, 16.0))
-    ended = world.run_until_ended()
-    assert ended.outcome is RunOutcome.STEP_FAILED
-    assert "stands at 9000, so the purge could not give it its value back" in ended.message
-    assert written(world) == []
-
-
 def test_a_flow_of_which_nobody_knows_whether_it_was_written_is_written_anew():
     sent = []
 
@@ -280,3 +269,19 @@ def test_a_flow_of_which_nobody_knows_whether_it_was_written_is_written_anew():
     assert world.run_until_ended().outcome is RunOutcome.STEP_FAILED
     assert [value for _, value in written(world)][:2] == [20.0, 50.0]
     assert world.value("mfc-2.setpoint") == 50.0
+
+
+def test_a_purge_whose_set_point_could_not_be_given_back_fails_before_it_moves_it():
+    plant = replace(
+        PLANT,
+        parameters=tuple(
+            replace(each, minimum=5.0) if each.name == "mfc.setpoint" else each
+            for each in PLANT.parameters
+        ),
+    )
+    world = World(plant).ready().start(purge(500, 16.0))
+    ended = world.run_until_ended()
+    assert ended.outcome is RunOutcome.STEP_FAILED
+    why = "mfc.setpoint takes 5 to 500, and stands at 0, so the purge could not give it its value back"
+    assert why in ended.message
+    assert written(world) == []

@@ -2,10 +2,14 @@
 
 import itertools
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
-from ald.records.event import RunOutcome, StepEnded, Written
-from unit.engine.programs import MS, S, assign, ramp
+from ald.engine.status import driver_status
+from ald.records.event import MachineState, RunOutcome, StepEnded, Written
+from ald.wire import LinkStatus, ScanStatus
+from unit.engine.programs import MS, PLANT, S, assign, ramp
 from unit.engine.world import World
 
 
@@ -63,18 +67,6 @@ def test_a_set_point_that_cannot_be_read_fails_the_step():
     assert "nowhere to start" in ended.message
 
 
-def test_a_set_point_that_stands_outside_its_limits_fails_the_step_before_anything_is_written():
-    world = World().ready()
-    world.overrides["heater.setpoint"] = 900.0
-    world.run_for(200 * MS)
-    world.start(ramp(100.0, 10.0))
-    ended = world.run_until_ended()
-    assert ended.outcome is RunOutcome.STEP_FAILED
-    why = "heater.setpoint takes 0 to 500, and stands at 900, so a ramp has nowhere to start"
-    assert why in ended.message
-    assert ramped(world) == []
-
-
 def test_a_refused_write_ends_the_ramp():
     world = World().ready()
     world.start(ramp(100.0, 10.0))
@@ -90,3 +82,44 @@ def test_an_abort_stops_a_ramp_where_it_is():
     world.abort(uid="")
     world.run_for(5 * S)
     assert world.value("heater.setpoint") == pytest.approx(20.0)
+
+
+def test_a_ramp_from_where_nothing_may_be_written_fails_before_it_writes():
+    plant = replace(
+        PLANT,
+        parameters=tuple(
+            replace(each, minimum=20.0) if each.name == "heater.setpoint" else each
+            for each in PLANT.parameters
+        ),
+    )
+    world = World(plant).ready().start(ramp(100.0, 10.0))
+    ended = world.run_until_ended()
+    assert ended.outcome is RunOutcome.STEP_FAILED
+    why = "heater.setpoint takes 20 to 500, and stands at 0, so a ramp has nowhere to start"
+    assert why in ended.message
+    assert ramped(world) == []
+    assert world.state.machine is MachineState.IDLE
+
+
+def test_a_ramp_that_would_never_end_fails_at_once():
+    world = World().ready().start(ramp(100.0, 1e-300))
+    ended = world.run_until_ended()
+    assert ended.outcome is RunOutcome.STEP_FAILED
+    assert "from 0 to 100 takes longer than 720h" in ended.message
+
+
+@pytest.mark.parametrize("per_second", [4e-5, 1e-9])
+def test_the_status_of_a_ramp_however_slow_can_be_sent(per_second):
+    world = World().ready().start(ramp(100.0, per_second))
+    world.run_for(2 * S)
+    link = LinkStatus(
+        connected=True,
+        message="",
+        since_wall_ns=0,
+        requests=0,
+        timeouts=0,
+        reconnects=0,
+        worst_valve_wait_ns=0,
+    )
+    scan = ScanStatus(sequence=1, wall_ns=0, late=0, missed=0, bad_signals=0)
+    assert msgspec.msgpack.encode(driver_status(world.state, link, scan))

@@ -81,6 +81,11 @@ def test_a_ramp_of_a_gas_lasts_at_most_as_long_as_its_range():
     assert leaf_duration_ns(ramp, targets(PLANT)) == (0, 45 * SECOND)
 
 
+def test_a_ramp_however_slow_over_whatever_range_has_a_bound():
+    endless = Ramp(path="p", name="p", to=1e300, per_second=1e-35, gas="N2")
+    assert leaf_duration_ns(endless, targets(PLANT)) == (0, MAXIMUM_NS_MAX)
+
+
 def test_an_upper_bound_that_no_64_bits_hold_is_cut():
     steps = [
         {
