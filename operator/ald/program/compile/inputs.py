@@ -13,9 +13,15 @@ Value = bool | int | float | str
 NUMBER_MAX = 1e300
 """No number of a plant comes near; beyond it an integer cannot become a float."""
 
+WHOLE_MAX = 2**63
+"""No whole number is larger: on the way to the driver integers have 64 bits."""
+
 _WANTED = {
     "number": ("a number", "write it without quotation marks"),
-    "integer": ("a whole number", "write it without quotation marks and decimals"),
+    "integer": (
+        "a whole number up to 2^63",
+        "write it without quotation marks and decimals",
+    ),
     "duration": ("a duration", "write for example 40ms"),
     "boolean": ("true or false", "write it without quotation marks"),
 }
@@ -130,7 +136,9 @@ def _check_type(each: Input, value: Value, path: str, findings: Findings) -> boo
     )
     right = {
         "number": is_number,
-        "integer": is_number and float(value).is_integer(),
+        "integer": is_number
+        and float(value).is_integer()
+        and -WHOLE_MAX < float(value) <= WHOLE_MAX,
         "duration": isinstance(value, str),
         "boolean": isinstance(value, bool),
     }[each.type]
@@ -142,8 +150,10 @@ def _check_type(each: Input, value: Value, path: str, findings: Findings) -> boo
 
 
 def _typed(each: Input, value: Value) -> Value:
-    """Return an integer input as `int` where a reader of YAML made `100.0` of it."""
-    return int(value) if each.type == "integer" else value
+    """Return an integer input as `int` where a reader of YAML made `100.0` of it, and a number of too many digits as `float`."""
+    if each.type == "integer":
+        return int(value)
+    return float(value) if isinstance(value, int) and abs(value) > WHOLE_MAX else value
 
 
 def _size(value: Value | None, missing: float) -> float:

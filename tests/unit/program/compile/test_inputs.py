@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from ald.api.parse import parse_recipe
@@ -39,6 +40,19 @@ def test_a_whole_number_that_yaml_made_a_float_of_is_an_integer():
     assert isinstance(cycles, int)
 
 
+@pytest.mark.parametrize("value", [2**63, 10**20, 1e20, -(2**63) - 1, -(10**20)])
+@pytest.mark.parametrize("kind", ["number", "integer"])
+def test_what_is_taken_can_be_handed_to_the_gateway_and_its_driver(kind, value):
+    wide = declared({"name": "wide", "type": kind})
+    try:
+        found = resolve_inputs(wide, {"wide": value})
+    except InvalidInputError:
+        assert kind == "integer"
+    else:
+        assert float(found["wide"]) == float(value)
+        assert msgspec.msgpack.encode(found)
+
+
 @pytest.mark.requirement("REC-01")
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
@@ -48,6 +62,7 @@ def test_a_whole_number_that_yaml_made_a_float_of_is_an_integer():
         ("cycles", 1.5, "input cycles is a whole number"),
         ("cycles", "7", "input cycles is a whole number"),
         ("cycles", True, "input cycles is a whole number"),
+        ("cycles", 1e19, "input cycles is a whole number up to 2^63"),
         ("dose", 40, "input dose is a duration"),
         ("dose", "40 ms", "a duration is numbers with units"),
         ("dose", "-40ms", "a duration is numbers with units"),
