@@ -19,23 +19,29 @@ class World:
         self._objects: dict[str, dict[Key, Document]] = {
             kind.kind: {} for kind in (MACHINE, RECIPE, RUN, ACTION)
         }
+        # Uids of what has ended and is still in the cluster: a late version from before its end would bring it back to life.
+        self._over: set[str] = set()
 
     def put(self, document: Document) -> bool:
-        """Take in an object; returns False when a newer version of it is known already."""
+        """Take in an object; returns False when a newer version of it is known already, or was when it ended."""
         known = self._objects[kind_of(document).kind]
         key = key_of(document)
         old = known.get(key)
         if old is not None and _is_older(document, old):
             return False
+        if uid(document) in self._over and not has_ended(document):
+            return False
         # Runs and actions that have ended need nothing more; thousands of them would only take memory.
         if has_ended(document) and not finalizers(document):
             known.pop(key, None)
+            self._over.add(uid(document))
         else:
             known[key] = _without_managed_fields(document)
         return True
 
     def remove(self, document: Document) -> None:
         """Forget an object that is gone; another object of the same name stays."""
+        self._over.discard(uid(document))
         known = self._objects[kind_of(document).kind]
         key = key_of(document)
         old = known.get(key)

@@ -1,7 +1,10 @@
 """Runs of which nobody knows whether the gateway has taken them, or how they have ended."""
 
+import contextlib
+
 import pytest
 
+from ald.controller import names
 from ald.controller.views import Reach
 from ald.errors import PeerError, RefusedError
 from ald.records.event import MachineState, RunOutcome
@@ -120,3 +123,20 @@ async def test_no_run_starts_on_a_machine_that_is_to_be_made_safe_for_a_lost_one
     assert case.bench.reason(s.RUN) == "GatewayRestarted"
     assert len(case.bench.gateway.sent("safe-state")) == 1
     assert case.bench.gateway.sent("start") == [NAME]
+
+
+async def test_a_run_that_is_over_is_not_started_because_the_watch_is_late():
+    case = Case()
+    case.bench.gateway.fail["start"] = RefusedError("NotIdle", "the machine is Stopped")
+    await case.go()
+    before = case.read()
+    assert before["metadata"]["finalizers"] == [names.RUN_FINALIZER]
+    case.change("spec.action", "Abort")
+    await case.go()
+    assert case.bench.reason(s.RUN) == "Aborted"
+    del case.bench.gateway.fail["start"]
+    case.bench.clock.pass_s(60)
+    case.bench.parts.world.put(before)
+    with contextlib.suppress(RefusedError):
+        await case.go()
+    assert len(case.bench.gateway.sent("start")) == 1

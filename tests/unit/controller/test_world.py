@@ -45,6 +45,15 @@ def test_ended_runs_are_forgotten_once_nothing_keeps_them():
     assert world.find(RUN, KEY) is None
 
 
+def test_a_late_word_of_a_run_from_before_its_end_does_not_bring_it_back():
+    world = World()
+    world.put(s.with_condition(run("5"), "Succeeded", "True", "Completed"))
+    assert not world.put(run("4"))
+    assert world.find(RUN, KEY) is None
+    world.remove(run("6"))
+    assert world.put(run("7", uid="another"))
+
+
 def test_the_runs_of_a_machine_come_in_the_order_of_their_creation_then_by_name():
     world = World()
     world.put(run(name="late", uid="1", creationTimestamp="2026-01-02T00:00:02Z"))
