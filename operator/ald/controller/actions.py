@@ -20,7 +20,7 @@ from ald.controller.names import Key
 from ald.controller.pace import PROGRESS_INTERVAL_NS
 from ald.controller.parts import Parts
 from ald.controller.views import Situation
-from ald.controller.world import uid
+from ald.controller.world import has_ended, uid
 from ald.errors import PeerError, RefusedError
 from ald.wire import ClearOrder, ConfirmOrder, GatewayStatus, SafeStateOrder
 
@@ -41,6 +41,8 @@ class Actions:
         self._parts = parts
         self._link = link
         self._missing_since_ns = 0
+        # Of what has been told and is not written yet, by uid.
+        self._outcomes: dict[str, tuple[str, str]] = {}
         self.due_ns = 0
 
     @property
@@ -56,7 +58,13 @@ class Actions:
         """
         self.due_ns = 0
         missing_s = self._missing_s(situation)
-        for action in self._parts.world.of_machine(ACTION, self._key):
+        found = self._parts.world.of_machine(ACTION, self._key)
+        actions = [each for each in found if not has_ended(each)]
+        self._forget_all_but(actions)
+        for action in actions:
+            if uid(action) in self._outcomes:
+                await self._end(action)
+                continue
             now = rfc3339(self._parts.clock.wall_ns())
             match decide_action(action, situation, missing_s=missing_s, now=now):
                 case ReportAction(status=status):
@@ -65,30 +73,48 @@ class Actions:
                 case EndAction(status=status):
                     await self._write(action, status)
                 case SendAction(status=status):
-                    await self._write(action, status)
-                    await self._send(action)
+                    await self._send(action, status)
                 case NoAction():
                     pass
 
-    async def _send(self, action: Document) -> None:
+    async def _send(self, action: Document, sending: Document) -> None:
+        """Tell the gateway; that it is being told is written before, but where that would keep the machine from being made safe."""
+        if not is_repeatable(action):
+            await self._write(action, sending)
+        try:
+            self._outcomes[uid(action)] = await self._outcome(action)
+        except (PeerError, RefusedError):
+            await self._write(action, sending)
+            raise
+        # The version after our own note that it is being sent.
+        newest = self._parts.world.find(ACTION, key_of(action))
+        if newest is not None and uid(newest) == uid(action):
+            await self._end(newest)
+
+    async def _end(self, action: Document) -> None:
+        """Write what the gateway has said; where that fails, the next pass does it."""
+        reason, message = self._outcomes[uid(action)]
+        now = rfc3339(self._parts.clock.wall_ns())
+        await self._write(action, end_action(action, reason, message, now=now).status)
+
+    async def _outcome(self, action: Document) -> tuple[str, str]:
+        """Tell the gateway; return reason and message of the end.
+
+        Raises:
+            PeerError, RefusedError: it has not taken what is told until it does.
+        """
         try:
             self._link.take(await self._told(action["spec"]))
         except RefusedError as error:
             if is_repeatable(action) and error.reason == IDENTITY_REFUSED:
                 raise
-            reason, message = "Refused", str(error)
+            return "Refused", str(error)
         except PeerError as error:
             if is_repeatable(action):
                 raise
-            reason = "GatewayUnreachable"
-            message = f"{error}. Look at the machine's state; apply a new action if still needed."
-        else:
-            reason, message = "Done", DONE[action["spec"]["verb"]]
-        # The version after our own note that it is being sent.
-        newest = self._parts.world.find(ACTION, key_of(action))
-        if newest is not None and uid(newest) == uid(action):
-            now = rfc3339(self._parts.clock.wall_ns())
-            await self._write(newest, end_action(newest, reason, message, now=now).status)
+            hint = "Look at the machine's state; apply a new action if still needed."
+            return "GatewayUnreachable", f"{error}. {hint}"
+        return "Done", DONE[action["spec"]["verb"]]
 
     async def _told(self, spec: Document) -> GatewayStatus:
         gateway, comment = self._link.gateway, spec.get("comment", "")
@@ -104,6 +130,10 @@ class Actions:
     async def _write(self, action: Document, status: Document) -> None:
         announce_change(self._parts.announcer, action, status, "Succeeded", CALM)
         await self._parts.write_status(action, status, exactly=True)
+
+    def _forget_all_but(self, actions: list[Document]) -> None:
+        kept = {uid(action) for action in actions}
+        self._outcomes = {key: value for key, value in self._outcomes.items() if key in kept}
 
     def _missing_s(self, situation: Situation) -> float:
         if situation.machine is not None:

@@ -113,13 +113,16 @@ class Machine:
         self._reachable.set(1 if self._link.reach.status else 0)
         steps: dict[str, Callable[[], Awaitable[None]]] = {}
         machine = self._parts.world.find(MACHINE, self._key)
+        is_asked = not self._link.reach.is_unasked
+        if is_asked:
+            # First, since what makes safe is among them, and waits for no API server.
+            steps["actions"] = self._reconcile_actions
         if machine is not None:
             steps["children"] = lambda: self._reconcile_children(machine)
             steps["push"] = lambda: self._push(machine)
         # A moment ago another operator may have known more; what it wrote stands until the gateway was asked.
-        if not self._link.reach.is_unasked:
+        if is_asked:
             steps["runs"] = self._reconcile_runs
-            steps["actions"] = self._reconcile_actions
             steps["status"] = self._report
             if machine is not None and is_deleting(machine):
                 steps["drain"] = lambda: self._let_go(machine)

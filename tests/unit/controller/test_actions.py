@@ -53,6 +53,21 @@ async def test_a_clear_is_not_sent_before_it_is_on_record_that_it_will_be():
     assert case.bench.gateway.sent("clear") == []
 
 
+async def test_what_the_gateway_has_said_is_written_although_somebody_changes_the_action_meanwhile():
+    case = Case()
+
+    async def change():
+        now = case.bench.read("MachineAction", s.ACTION["metadata"]["name"])
+        case.bench.cluster.hold(s.edited(now, "metadata.labels", {"a": "b"}))
+
+    case.bench.gateway.before["clear"] = change
+    with pytest.raises(RefusedError):
+        await case.go()
+    await case.go()
+    assert len(case.bench.gateway.sent("clear")) == 1
+    assert case.bench.reason(s.ACTION) == "Done"
+
+
 async def test_an_operator_that_ended_while_sending_does_not_send_again():
     case = Case()
 
@@ -93,6 +108,19 @@ async def test_the_safe_state_is_asked_for_until_the_gateway_takes_it(error):
     for _ in range(2):
         await case.go()
     assert len(case.bench.gateway.sent("safe-state")) == 3
+    assert case.bench.reason(s.ACTION) == "Done"
+
+
+async def test_the_safe_state_is_asked_for_once_although_nothing_can_be_written_meanwhile():
+    case = Case(s.edited(s.ACTION, "spec.verb", "SafeState"))
+    case.bench.cluster.away = True
+    for _ in range(2):
+        with pytest.raises(PeerError):
+            await case.go()
+    assert len(case.bench.gateway.sent("safe-state")) == 1
+    case.bench.cluster.away = False
+    await case.go()
+    assert len(case.bench.gateway.sent("safe-state")) == 1
     assert case.bench.reason(s.ACTION) == "Done"
 
 

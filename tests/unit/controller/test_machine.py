@@ -210,3 +210,15 @@ async def test_an_api_server_that_is_away_is_not_hammered_and_the_status_catches
         if each.startswith('ald_operator_reconciles_total{kind="Machine",outcome="error"}')
     ]
     assert float(line.rsplit(" ", 1)[1]) < 30
+
+
+async def test_the_safe_state_waits_for_no_api_server(ready):
+    async with ready.served():
+        await asyncio.sleep(3)
+        ready.bench.cluster.away = True
+        ready.machine.suspect_children()
+        action = s.edited(s.ACTION, "spec.verb", "SafeState")
+        ready.bench.parts.world.put(action)
+        ready.machine.look()
+        await asyncio.sleep(1)
+        assert ready.bench.gateway.sent("safe-state")
