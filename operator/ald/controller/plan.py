@@ -32,7 +32,7 @@ def plan(program: Program, plant: Plant) -> Document:
             {
                 "group": row.group,
                 "valves": list(row.valves),
-                "required": row.required,
+                "required": row.required[:TEXT_LENGTH_MAX],
                 "smallest": row.smallest,
                 "before": row.before[:TEXT_LENGTH_MAX],
             }

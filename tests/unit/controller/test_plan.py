@@ -1,3 +1,5 @@
+from msgspec.structs import replace
+
 from ald.api.run import PLAN_ROWS_MAX, Plan
 from ald.controller.plan import plan
 from unit.controller import situations as s
@@ -39,6 +41,15 @@ def test_what_was_proven_for_each_group_is_told():
     assert row["valves"] == ["tma", "water", "spare"]
     assert row["required"] == "250ms of N2 >= 15 sccm"
     assert (row["smallest"], row["before"]) == ("300ms", "deposit/water")
+
+
+def test_a_group_with_many_purge_gases_is_told_in_as_much_as_a_status_takes():
+    assert s.PLANT.plant is not None
+    (group,) = s.PLANT.plant.groups
+    gases = ("N2", *(f"gas-{n}-".ljust(63, "x") for n in range(31)))
+    plant = replace(s.PLANT.plant, groups=(replace(group, purge_gases=gases),))
+    (row,) = Plan.model_validate(plan(s.compiled().program, plant)).separations
+    assert row.required.startswith("250ms of N2 or gas-0-")
 
 
 def test_a_run_that_starts_at_a_cycle_shows_what_is_restored_and_what_is_left():
