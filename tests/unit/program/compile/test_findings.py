@@ -1,7 +1,13 @@
 import pytest
 
 from ald.errors import InvalidInputError
-from ald.program.compile.findings import VIOLATIONS_MAX, Findings, shown, suggestion
+from ald.program.compile.findings import (
+    SUGGESTIONS_MAX,
+    VIOLATIONS_MAX,
+    Findings,
+    shown,
+    suggestion,
+)
 
 
 def test_nothing_found_ends_quietly():
@@ -26,6 +32,17 @@ def test_a_flood_of_violations_is_cut_and_counted():
         findings.finish()
     assert len(caught.value.violations) == VIOLATIONS_MAX + 1
     assert caught.value.violations[-1].rule == "7 more rules are broken"
+
+
+def test_the_nearest_name_is_looked_for_as_often_as_people_get_to_read_it():
+    findings = Findings()
+    for index in range(SUGGESTIONS_MAX + 1):
+        findings.unknown(f"[{index}]", "valve", "tna", ["tma"])
+    with pytest.raises(InvalidInputError) as caught:
+        findings.finish()
+    *first, last = (violation.hint for violation in caught.value.violations)
+    assert set(first) == {"did you mean tma?"}
+    assert last == "correct the name, or add the valve to the machine"
 
 
 def test_a_faulty_duration_is_noted_and_gives_none():
