@@ -53,6 +53,12 @@ def test_the_rest_is_compiled_and_handed_over_when_the_machine_is_ready_again():
     assert decide() == HandOver(compiled=REST)
 
 
+def test_a_new_version_of_the_gateway_that_waits_for_the_run_is_not_waited_for():
+    cut = s.progress_of(**CUT)
+    situation = s.situation(s.idle(run=cut), template_waits=True)
+    assert decide(situation=situation) == HandOver(compiled=REST)
+
+
 def test_until_the_machine_is_ready_the_status_says_what_it_waits_for_and_how_long():
     cut = s.progress_of(**CUT)
     stopped = s.idle(run=cut, state=MachineState.STOPPED, message="not confirmed yet")
