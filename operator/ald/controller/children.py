@@ -5,16 +5,19 @@ from __future__ import annotations
 import functools
 
 from ald.controller import manifests, names
-from ald.controller.apply import DEPLOYMENT, Document
+from ald.controller.apply import DEPLOYMENT, VOLUME_CLAIM, Document, key_of
 from ald.controller.certificates import Leaf
 from ald.controller.manifests import Owner
 from ald.controller.names import Key
 from ald.controller.parts import Parts
-from ald.errors import NotFoundError
+from ald.errors import NotFoundError, PeerError, RefusedError
+from ald.kit.log import get_logger
 from ald.kit.tls import gateway_uri
 
 RESYNC_INTERVAL_NS = 300_000_000_000
 """How often everything is applied again although nothing is known to have changed: somebody may have edited it."""
+
+log = get_logger()
 
 
 class Children:
@@ -52,11 +55,8 @@ class Children:
         is_old = now_ns - self._applied_ns >= RESYNC_INTERVAL_NS
         is_changed = self._applied != wanted
         if is_changed or is_old or (waits and not is_busy):
-            for document in (
-                manifests.volume_claim(owner, self._parts.settings),
-                manifests.service(owner),
-            ):
-                await self._parts.cluster.apply(document)
+            await self._volume_claim(owner)
+            await self._parts.cluster.apply(manifests.service(owner))
             await self._deployment(deployment, may_restart=not is_busy)
             self._applied, self._applied_ns = wanted, now_ns
         if is_changed or is_old or self._budget_applied != is_busy:
@@ -73,6 +73,25 @@ class Children:
         await self._parts.keeper.ensure(secret, identity, functools.partial(_secret, owner))
         self._certificate_ns = now_ns + int(self._parts.keeper.check_interval_s * 1e9)
 
+    async def _volume_claim(self, owner: Owner) -> None:
+        """Bring the claim up to date, as far as that can be done of one that is there."""
+        wanted = manifests.volume_claim(owner, self._parts.settings)
+        found: Document | None
+        try:
+            found = await self._parts.cluster.get(VOLUME_CLAIM, key_of(wanted))
+        except NotFoundError:
+            found = None
+        if found is not None and is_of_another(found, owner):
+            # Taken over, it would stay, and no gateway works on the volume of another machine.
+            raise PeerError("the volume of the Machine that had this name before is still there")
+        try:
+            await self._parts.cluster.apply(wanted)
+        except (PeerError, RefusedError) as error:
+            if found is None:
+                raise
+            # Most of a claim cannot be changed: another size or storage class counts for new machines.
+            log.warning("volume_not_changed", machine=self._key.name, error=str(error))
+
     async def _deployment(self, deployment: Document, *, may_restart: bool) -> None:
         name = Key(self._key.namespace, names.gateway_name(self._key.name))
         found: Document | None
@@ -88,6 +107,12 @@ class Children:
             self.template_waits = not is_rolled_out(found)
         else:
             self.template_waits = True
+
+
+def is_of_another(document: Document, owner: Owner) -> bool:
+    """Return whether an object belongs to an owner that is not this one; nobody's belongs to whoever takes it."""
+    owners = document["metadata"].get("ownerReferences") or []
+    return bool(owners) and all(each["uid"] != owner.uid for each in owners)
 
 
 def is_rolled_out(deployment: Document) -> bool:
