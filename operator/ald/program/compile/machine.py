@@ -118,6 +118,14 @@ def _check_name(identity: Identity, findings: Findings) -> None:
             "choose a shorter name; what belongs to the machine gets a longer one",
             value=identity.name,
         )
+    # The API server takes it for a Machine, and not for the Service of its gateway.
+    if "." in identity.name or identity.name[:1].isdigit():
+        findings.add(
+            "metadata.name",
+            "the name of a machine begins with a letter and has no dot",
+            "choose another name; the machine's Service is called after it",
+            value=identity.name,
+        )
 
 
 def _check_link(spec: api.MachineSpec, findings: Findings) -> None:

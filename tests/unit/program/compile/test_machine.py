@@ -127,6 +127,13 @@ def test_a_name_too_long_for_what_the_operator_makes_is_refused():
         compile_machine(parse_machine(machine()).spec, identity, 1)
 
 
+@pytest.mark.parametrize("name", ["reactor.1", "1-reactor"])
+def test_a_name_that_no_service_may_have_is_refused(name):
+    identity = msgspec.structs.replace(IDENTITY, name=name)
+    with pytest.raises(InvalidInputError, match="begins with a letter and has no dot"):
+        compile_machine(parse_machine(machine()).spec, identity, 1)
+
+
 def test_a_machine_of_1000_parameters_compiles_in_less_than_a_second():
     document = machine()
     document["spec"]["parameters"] += [
