@@ -55,10 +55,9 @@ def resume(facts: RunFacts, progress: RunProgress, details: Document, now: str) 
     if why:
         message = f"{progress.message}; not taken up again: {why}{rest(progress)}"
         return end(facts, now, "ResumeRefused", message, details, known)
+    left_min = max(1, round((RESUME_S_MAX - facts.interrupted_s) / 60))
     if wanted_action(facts.run) is RunAction.PAUSE:
-        message = (
-            f"Paused, and interrupted: {progress.message}. Set action: Run to have it taken up."
-        )
+        message = f"Paused, and interrupted: {progress.message}. Set action: Run within {left_min} min to have it taken up."
         return report(facts, now, "Paused", message, details, timing_known(facts.run))
     waits = _not_yet(facts)
     if not waits and facts.checked is None:
@@ -66,7 +65,6 @@ def resume(facts: RunFacts, progress: RunProgress, details: Document, now: str) 
     if not waits:
         assert isinstance(facts.checked, Compiled), "what is rejected is not resumable"
         return HandOver(compiled=facts.checked)
-    left_min = max(1, round((RESUME_S_MAX - facts.interrupted_s) / 60))
     message = f"Interrupted: {progress.message}. It goes on with the next whole cycle; waits at most {left_min} min. {waits}"
     return report(facts, now, "Resuming", message, details, timing_known(facts.run))
 

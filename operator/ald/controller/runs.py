@@ -109,9 +109,9 @@ class Runs:
         for run in runs:
             if not self._is_taken(run) and waits_in_queue(run):
                 position += 1
+            others = interrupted if interrupted is not run else None
+            resuming = others["metadata"]["name"] if others is not None else ""
             try:
-                others = interrupted if interrupted is not run else None
-                resuming = others["metadata"]["name"] if others is not None else ""
                 await self._one(run, situation, max(position, 1), resuming)
             except (PeerError, RefusedError, NotFoundError) as error:
                 log.warning("run_not_written", run=run["metadata"]["name"], error=str(error))
@@ -125,8 +125,7 @@ class Runs:
         while True:
             await self._abort_wake.wait()
             self._abort_wake.clear()
-            open_ones = self._to_abort()
-            for run in open_ones:
+            for run in self._to_abort():
                 if not await self._abort(run):
                     retry.failed()
             if self._to_abort():
@@ -244,7 +243,8 @@ class Runs:
         except (PeerError, RefusedError) as error:
             log.warning("not_made_safe", run=run["metadata"]["name"], error=str(error))
             self._look_again(self._parts.clock.monotonic_ns() + pace.PROGRESS_INTERVAL_NS)
-            return situation.plant is None or situation.plant.mode is Mode.OBSERVE
+            is_settled = isinstance(error, RefusedError) and error.reason == "NotControlled"
+            return is_settled and (situation.plant is None or situation.plant.mode is Mode.OBSERVE)
         return True
 
     async def _end(self, run: Document, status: Document, reason: str) -> None:
@@ -371,8 +371,8 @@ class Runs:
         return (now_ns - int(getattr(memory, field))) / 1e9
 
     def _recipe(self, run: Document) -> Document | None:
-        key = Key(self._key.namespace, run["spec"]["recipeRef"]["name"])
-        return self._parts.world.find(RECIPE, key)
+        name = run["spec"]["recipeRef"]["name"]
+        return self._parts.world.find(RECIPE, Key(self._key.namespace, name))
 
     def _is_taken(self, run: Document) -> bool:
         return was_handed_over(run) or self._memory(run).was_taken or self._is_at_gateway(run)

@@ -59,6 +59,12 @@ def test_a_new_version_of_the_gateway_that_waits_for_the_run_is_not_waited_for()
     assert decide(situation=situation) == HandOver(compiled=REST)
 
 
+def test_a_run_that_is_paused_as_well_says_until_when_it_can_be_taken_up():
+    paused = s.edited(TAKEN, "spec.action", "Pause")
+    text = said(decide(paused, interrupted_s=120.0), "Paused")
+    assert "Set action: Run within 8 min to have it taken up." in text
+
+
 def test_until_the_machine_is_ready_the_status_says_what_it_waits_for_and_how_long():
     cut = s.progress_of(**CUT)
     stopped = s.idle(run=cut, state=MachineState.STOPPED, message="not confirmed yet")

@@ -131,6 +131,14 @@ async def test_a_lost_run_is_over_although_nothing_may_be_written_any_more():
     assert case.bench.reason(s.RUN) == "GatewayRestarted"
 
 
+@pytest.mark.parametrize("error", [PeerError("gone"), RefusedError("IdentityRefused", "expired")])
+async def test_a_lost_run_is_not_over_because_the_gateway_could_not_be_asked(error):
+    case = await lost()
+    case.bench.gateway.fail["safe-state"] = error
+    await case.go(plant=None)
+    assert case.bench.reason(s.RUN) == "Running"
+
+
 async def test_an_order_of_unknown_fate_is_picked_up_when_it_did_arrive():
     case = Case()
     case.bench.gateway.fail["start"] = PeerError("timed out")
