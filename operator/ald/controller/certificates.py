@@ -15,7 +15,7 @@ import datetime as dt
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -66,6 +66,28 @@ def new_signer(installation: str, *, now: dt.datetime, lifetime: dt.timedelta) -
         .sign(key, hashes.SHA256())
     )
     return Signer(certificate=_pem(certificate), key=_key_pem(key))
+
+
+def is_sound(authority: Authority) -> bool:
+    """Return whether every certificate of an authority can be read, and it can sign with its keys."""
+    signers = [each for each in (authority.current, authority.following) if each is not None]
+    try:
+        x509.load_pem_x509_certificates(authority.bundle)
+        if authority.previous:
+            x509.load_pem_x509_certificate(authority.previous)
+        pairs = [
+            (
+                x509.load_pem_x509_certificate(each.certificate).public_key(),
+                serialization.load_pem_private_key(each.key, password=None),
+            )
+            for each in signers
+        ]
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return all(
+        isinstance(key, ec.EllipticCurvePrivateKey) and key.public_key() == public
+        for public, key in pairs
+    )
 
 
 def rotated(

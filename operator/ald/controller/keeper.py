@@ -106,6 +106,11 @@ class Keeper:
             except NotFoundError:
                 document = None
             found = _authority(document) if document else None
+            if found is not None and not certificates.is_sound(found):
+                raise PeerError(
+                    f"Secret {key.name} holds no authority that can be read: put it back as it was,"
+                    " or delete it, and a new one is made"
+                )
             wanted = certificates.rotated(
                 found,
                 self._settings.installation,

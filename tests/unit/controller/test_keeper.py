@@ -111,6 +111,18 @@ async def test_a_spoiled_secret_is_made_anew(case, spoil):
     assert set(case.data(names.LOGGER_SECRET)) == {"tls.crt", "tls.key", "ca.crt"}
 
 
+@pytest.mark.parametrize("field", ["ca.crt", "ca.key", "previous.crt"])
+async def test_an_authority_that_cannot_be_read_is_named_with_what_to_do(case, field):
+    await case.keeper.refresh()
+    document = case.cluster.read("Secret", names.AUTHORITY_SECRET, HOME)
+    spoiled = {**document["data"], field: "AAAA"}
+    case.cluster.hold(s.edited(document, "data", spoiled))
+    with pytest.raises(PeerError, match="Secret ald-ca holds no authority"):
+        await case.keeper.refresh()
+    del case.cluster.objects["Secret", Key(HOME, names.AUTHORITY_SECRET)]
+    assert await case.keeper.refresh()
+
+
 async def test_nothing_is_handed_out_before_there_is_an_authority(case):
     with pytest.raises(PeerError, match="authority"):
         await case.keeper.ensure(Key("a", "b"), "ald://x", lambda leaf: {})
