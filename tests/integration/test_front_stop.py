@@ -2,7 +2,7 @@
 
 import pytest
 
-from ald.gateway.front.service import WORDS_MAX
+from ald.gateway.packets import WORDS_MAX
 from ald.wire import BODY_BYTES_MAX, AbortOrder, GoSafe
 from integration.orders import ABORT, driver_is, refusal, until
 

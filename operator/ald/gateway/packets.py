@@ -21,6 +21,9 @@ PACKET_BYTES_MAX = 65_536
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 """Longest message: the largest request body of the gateway, doubled."""
 
+WORDS_MAX = 1000
+"""Characters of what people say that are taken in: it becomes part of every status, and an answer that does not fit into the socket is none."""
+
 _MORE = b"\x00"
 _LAST = b"\x01"
 

@@ -100,6 +100,12 @@ PLANT = Plant(
 )
 
 
+def limited(name: str, **limits: float) -> Plant:
+    """Return the plant with other limits, `minimum` or `maximum`, of one parameter."""
+    parameters = (replace(p, **limits) if p.name == name else p for p in PLANT.parameters)
+    return replace(PLANT, parameters=tuple(parameters))
+
+
 def timed(plant: Plant, *names: str, resolution_ns: int = MS) -> Plant:
     """Return the plant with valves whose pulses the PLC times: registers from 50, triggers from coil 12, done bits from 4 on."""
     valves = tuple(

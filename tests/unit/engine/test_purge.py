@@ -12,7 +12,7 @@ from ald.records.event import (
     StateChanged,
     Written,
 )
-from unit.engine.programs import MS, PLANT, S, flow, loop, purge, valve, wait
+from unit.engine.programs import MS, PLANT, S, flow, limited, loop, purge, valve, wait
 from unit.engine.world import World
 
 
@@ -242,11 +242,7 @@ def test_the_same_value_written_again_moves_nothing():
 
 def test_a_set_point_at_its_limit_is_given_back_however_its_type_rounds_it():
     limit = 20.1
-    narrow = tuple(
-        replace(each, maximum=limit) if each.name == "mfc.setpoint" else each
-        for each in PLANT.parameters
-    )
-    world = World(replace(PLANT, parameters=narrow)).ready()
+    world = World(limited("mfc.setpoint", maximum=limit)).ready()
     world.start(flow(limit), wait(500), purge(500, 16.0))
     assert world.run_until_ended().outcome is RunOutcome.COMPLETED
     assert written(world) == [("mfc.setpoint", 16.0), ("mfc.setpoint", limit)]
@@ -272,14 +268,7 @@ def test_a_flow_of_which_nobody_knows_whether_it_was_written_is_written_anew():
 
 
 def test_a_purge_whose_set_point_could_not_be_given_back_fails_before_it_moves_it():
-    plant = replace(
-        PLANT,
-        parameters=tuple(
-            replace(each, minimum=5.0) if each.name == "mfc.setpoint" else each
-            for each in PLANT.parameters
-        ),
-    )
-    world = World(plant).ready().start(purge(500, 16.0))
+    world = World(limited("mfc.setpoint", minimum=5.0)).ready().start(purge(500, 16.0))
     ended = world.run_until_ended()
     assert ended.outcome is RunOutcome.STEP_FAILED
     why = "mfc.setpoint takes 5 to 500, and stands at 0, so the purge could not give it its value back"

@@ -4,12 +4,11 @@ import itertools
 
 import msgspec
 import pytest
-from msgspec.structs import replace
 
 from ald.engine.status import driver_status
+from ald.gateway.driver.requests import NO_LINK, NO_SCAN
 from ald.records.event import MachineState, RunOutcome, StepEnded, Written
-from ald.wire import LinkStatus, ScanStatus
-from unit.engine.programs import MS, PLANT, S, assign, ramp
+from unit.engine.programs import MS, S, assign, limited, ramp
 from unit.engine.world import World
 
 
@@ -85,14 +84,7 @@ def test_an_abort_stops_a_ramp_where_it_is():
 
 
 def test_a_ramp_from_where_nothing_may_be_written_fails_before_it_writes():
-    plant = replace(
-        PLANT,
-        parameters=tuple(
-            replace(each, minimum=20.0) if each.name == "heater.setpoint" else each
-            for each in PLANT.parameters
-        ),
-    )
-    world = World(plant).ready().start(ramp(100.0, 10.0))
+    world = World(limited("heater.setpoint", minimum=20.0)).ready().start(ramp(100.0, 10.0))
     ended = world.run_until_ended()
     assert ended.outcome is RunOutcome.STEP_FAILED
     why = "heater.setpoint takes 20 to 500, and stands at 0, so a ramp has nowhere to start"
@@ -112,14 +104,4 @@ def test_a_ramp_that_would_never_end_fails_at_once():
 def test_the_status_of_a_ramp_however_slow_can_be_sent(per_second):
     world = World().ready().start(ramp(100.0, per_second))
     world.run_for(2 * S)
-    link = LinkStatus(
-        connected=True,
-        message="",
-        since_wall_ns=0,
-        requests=0,
-        timeouts=0,
-        reconnects=0,
-        worst_valve_wait_ns=0,
-    )
-    scan = ScanStatus(sequence=1, wall_ns=0, late=0, missed=0, bad_signals=0)
-    assert msgspec.msgpack.encode(driver_status(world.state, link, scan))
+    assert msgspec.msgpack.encode(driver_status(world.state, NO_LINK, NO_SCAN))

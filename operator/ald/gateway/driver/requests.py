@@ -17,6 +17,7 @@ from ald.engine.inputs import (
     SafeStateAsked,
 )
 from ald.errors import InvalidInputError, RefusedError
+from ald.gateway.packets import WORDS_MAX
 from ald.plant.check import check_plant
 from ald.plc.plan import plan_reads
 from ald.wire import (
@@ -42,11 +43,8 @@ if TYPE_CHECKING:
     from ald.gateway.driver.station import Station
     from ald.plant.model import Plant
 
-WORDS_MAX = 1000
-"""Characters of what people say that are taken in: it becomes part of every status, and an answer that does not fit into the socket is none."""
-
 VIOLATIONS_MAX = 20
-"""Violations that a refusal names, for the same reason."""
+"""Violations that a refusal names: an answer that does not fit into the socket is none."""
 
 NO_LINK = LinkStatus(
     connected=False,

@@ -20,6 +20,7 @@ from ald.errors import (
 )
 from ald.gateway.front import strict
 from ald.gateway.front.values import values_reply
+from ald.gateway.packets import WORDS_MAX
 from ald.kit import tls
 from ald.plant import model as plant_model
 from ald.program import model as program_model
@@ -72,9 +73,6 @@ SUCCESSOR_NS = 1_500_000_000
 
 SUCCESSOR_LOOK_S = 0.05
 """How often it looks for it."""
-
-WORDS_MAX = 1000
-"""Characters of a reason that are handed on: it becomes part of every status."""
 
 _UNSAID = AbortOrder(reason="asked for over HTTPS in words that cannot be read", by="unknown")
 """Who makes the machine safe, and why, where the request does not say so."""
