@@ -67,6 +67,16 @@ async def test_orders_reach_the_driver_and_its_status_comes_back(front):
         assert (status.protocol, status.driver) == (PROTOCOL, IDLE)
 
 
+async def test_an_order_to_start_that_comes_after_the_abort_starts_nothing(front):
+    async with front.client("operator") as operator:
+        await until(lambda: journal_is_ok(operator))
+        code, _ = await operator.call("POST", f"/v1/runs/{RUN.run.uid}/abort", ABORT)
+        assert code == 200
+        code, body = await operator.call("POST", "/v1/runs", RUN)
+        assert (code, refusal(body).reason) == (409, "Aborted")
+        assert front.driver.orders()[-1] == AbortRun(uid=RUN.run.uid, order=ABORT)
+
+
 async def test_a_refusal_of_the_driver_is_handed_on(front):
     front.driver.error = ErrorReply(reason="Busy", message="a run is on", violations=("x",))
     async with front.client("operator") as operator:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -74,6 +75,9 @@ SUCCESSOR_NS = 1_500_000_000
 SUCCESSOR_LOOK_S = 0.05
 """How often it looks for it."""
 
+ABORTED_MAX = 64
+"""Runs whose abort is remembered: an order to start that comes after it was held up on the way."""
+
 _UNSAID = AbortOrder(reason="asked for over HTTPS in words that cannot be read", by="unknown")
 """Who makes the machine safe, and why, where the request does not say so."""
 
@@ -99,6 +103,8 @@ class Service:
         self._board = board
         self._clock = clock
         self._waiting = 0
+        # Of this life: an order is held up in a connection, which does not outlive it.
+        self._aborted: deque[str] = deque(maxlen=ABORTED_MAX)
 
     def application(self, metrics: Metrics) -> web.Application:
         """Return the application for the HTTPS port."""
@@ -145,8 +151,13 @@ class Service:
                 f"runs here are of namespace {self._owner.namespace}, not {order.run.namespace}",
             )
         _check_digest("$.program_digest", order.program_digest, program_model.digest(order.program))
-        if not self._board.journal_ok and not self._is_begun(order):
-            raise StoreError(f"no run starts without a journal: {self._board.journal_message}")
+        if not self._is_begun(order):
+            if order.run.uid in self._aborted:
+                raise RefusedError(
+                    "Aborted", f"run {order.run.name} was aborted before this order to start came"
+                )
+            if not self._board.journal_ok:
+                raise StoreError(f"no run starts without a journal: {self._board.journal_message}")
         return await self._order(StartRun(order=order))
 
     def _is_begun(self, order: RunOrder) -> bool:
@@ -156,8 +167,11 @@ class Service:
         return run is not None and run.run == order.run and run.attempt >= order.attempt
 
     async def _post_abort(self, request: web.Request) -> web.Response:
+        uid = request.match_info["uid"]
+        # First, as the words are waited for.
+        self._aborted.append(uid)
         order = await _to_make_safe(request, _UNSAID)
-        return await self.make_safe(AbortRun(uid=request.match_info["uid"], order=order))
+        return await self.make_safe(AbortRun(uid=uid, order=order))
 
     async def _post_stop(self, request: web.Request) -> web.Response:
         """Abort whatever runs; also for those who know of no run: `ald stop` from outside the cluster."""

@@ -9,15 +9,19 @@ import msgspec
 from ald.errors import InvalidInputError, Violation
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
-UNKNOWN_MAX = 10
-"""Most unknown fields named in one refusal."""
+FAULTS_MAX = 10
+"""Most fields named in one refusal."""
+
+
+INTEGER_BITS = 64
+"""With the sign: what every record, and a packet to the driver, can hold."""
 
 
 def decode(body: bytes, kind: type[_Struct]) -> _Struct:
     """Return the struct that JSON `body` holds.
 
     Raises:
-        InvalidInputError: no JSON, a wrong type, or a field that `kind` does not have.
+        InvalidInputError: no JSON, a wrong type, an integer of more than `INTEGER_BITS`, or a field that `kind` does not have.
     """
     try:
         raw = msgspec.json.decode(body)
@@ -27,10 +31,29 @@ def decode(body: bytes, kind: type[_Struct]) -> _Struct:
         raise _invalid([(path.strip("`") or "$", rule)]) from error
     except RecursionError as error:
         raise _invalid([("$", "too deeply nested")]) from error
-    unknown = _unknown("$", raw, msgspec.to_builtins(decoded))
+    known = msgspec.to_builtins(decoded)
+    too_large = _too_large("$", known)
+    if too_large:
+        raise _invalid(
+            [
+                (path, f"an integer has at most {INTEGER_BITS} bits")
+                for path in too_large[:FAULTS_MAX]
+            ]
+        )
+    unknown = _unknown("$", raw, known)
     if unknown:
-        raise _invalid([(path, "this field is not known") for path in unknown[:UNKNOWN_MAX]])
+        raise _invalid([(path, "this field is not known") for path in unknown[:FAULTS_MAX]])
     return decoded
+
+
+def _too_large(path: str, known: object) -> list[str]:
+    """Return the paths of integers that take more than `INTEGER_BITS`."""
+    if isinstance(known, dict):
+        return [name for key in known for name in _too_large(f"{path}.{key}", known[key])]
+    if isinstance(known, list):
+        parts = enumerate(known)
+        return [name for index, part in parts for name in _too_large(f"{path}[{index}]", part)]
+    return [path] if isinstance(known, int) and known.bit_length() >= INTEGER_BITS else []
 
 
 def _unknown(path: str, raw: object, known: object) -> list[str]:
