@@ -12,16 +12,15 @@ _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 FAULTS_MAX = 10
 """Most fields named in one refusal."""
 
-
-INTEGER_BITS = 64
-"""With the sign: what every record, and a packet to the driver, can hold."""
+INTEGER_MIN, INTEGER_MAX = -(2**63), 2**64 - 1
+"""What a packet to the driver, and a digest, can hold: the integers of MessagePack."""
 
 
 def decode(body: bytes, kind: type[_Struct]) -> _Struct:
     """Return the struct that JSON `body` holds.
 
     Raises:
-        InvalidInputError: no JSON, a wrong type, an integer of more than `INTEGER_BITS`, or a field that `kind` does not have.
+        InvalidInputError: no JSON, a wrong type, an integer beyond `INTEGER_MIN` or `INTEGER_MAX`, or a field that `kind` does not have.
     """
     try:
         raw = msgspec.json.decode(body)
@@ -32,28 +31,21 @@ def decode(body: bytes, kind: type[_Struct]) -> _Struct:
     except RecursionError as error:
         raise _invalid([("$", "too deeply nested")]) from error
     known = msgspec.to_builtins(decoded)
-    too_large = _too_large("$", known)
-    if too_large:
-        raise _invalid(
-            [
-                (path, f"an integer has at most {INTEGER_BITS} bits")
-                for path in too_large[:FAULTS_MAX]
-            ]
-        )
-    unknown = _unknown("$", raw, known)
-    if unknown:
-        raise _invalid([(path, "this field is not known") for path in unknown[:FAULTS_MAX]])
+    faults = [(path, "an integer has at most 64 bits") for path in _too_large("$", known)]
+    faults = faults or [(path, "this field is not known") for path in _unknown("$", raw, known)]
+    if faults:
+        raise _invalid(faults[:FAULTS_MAX])
     return decoded
 
 
 def _too_large(path: str, known: object) -> list[str]:
-    """Return the paths of integers that take more than `INTEGER_BITS`."""
+    """Return the paths of integers that MessagePack cannot tell."""
     if isinstance(known, dict):
-        return [name for key in known for name in _too_large(f"{path}.{key}", known[key])]
-    if isinstance(known, list):
+        return [name for key, part in known.items() for name in _too_large(f"{path}.{key}", part)]
+    if isinstance(known, list | tuple):
         parts = enumerate(known)
         return [name for index, part in parts for name in _too_large(f"{path}[{index}]", part)]
-    return [path] if isinstance(known, int) and known.bit_length() >= INTEGER_BITS else []
+    return [path] if isinstance(known, int) and not INTEGER_MIN <= known <= INTEGER_MAX else []
 
 
 def _unknown(path: str, raw: object, known: object) -> list[str]:

@@ -50,12 +50,34 @@ def test_fields_that_nobody_knows_are_refused_with_their_paths():
 
 
 @pytest.mark.requirement("SEC-02")
-@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**30])
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, 10**30])
 def test_an_integer_that_no_record_can_hold_is_refused_with_its_path(value):
     def change(raw):
         raw["plant"].update(generation=value)
 
     assert refusal(with_change(change)) == ["$.plant.generation: an integer has at most 64 bits"]
+
+
+@pytest.mark.requirement("SEC-02")
+def test_an_integer_within_a_list_is_looked_at_too():
+    def change(raw):
+        raw["plant"]["parameters"][1]["point"].update(address=2**64)
+
+    assert refusal(with_change(change)) == [
+        "$.plant.parameters[1].point.address: an integer has at most 64 bits"
+    ]
+
+
+@pytest.mark.parametrize("value", [2**63, 2**64 - 1, -(2**63)])
+def test_an_integer_that_the_driver_can_be_told_is_taken(value):
+    """An input of a recipe may be 2^63."""
+
+    def change(raw):
+        raw["plant"].update(generation=value)
+
+    taken = strict.decode(with_change(change), PlantPush)
+    assert taken.plant.generation == value
+    assert msgspec.msgpack.encode(taken)
 
 
 @pytest.mark.requirement("SEC-02")
