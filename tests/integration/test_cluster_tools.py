@@ -56,8 +56,7 @@ def test_server_and_client_are_of_the_version_in_the_module_file(apiserver: ApiS
 def test_rules_of_a_custom_resource_are_enforced(apiserver: ApiServer, namespace: str) -> None:
     assert apiserver.kubectl("apply", "-f", "-", input=DEFINITION).returncode == 0
     try:
-        done = apiserver.kubectl("wait", "--for=condition=Established", "crd/things.example.org")
-        assert done.returncode == 0, done.stderr
+        apiserver.has_established(["crd/things.example.org"])
         apply = ("apply", "-n", namespace, "-f", "-")
         good = apiserver.kubectl(*apply, input=thing("good", 1))
         assert good.returncode == 0, good.stderr

@@ -24,6 +24,9 @@ TIMEOUT_S = 0.15
 PATIENCE_S = 5.0
 """Where everything has to come, however busy the computer is."""
 
+WRONG_NOW_AND_THEN_S_MAX = 30.0
+"""Each answer that stalls costs a time-out, and most of what was in flight with it."""
+
 READY_AGAIN_S_MAX = 2.0
 HARMLESS = {
     "delay_ms": 0,
@@ -118,12 +121,12 @@ def test_whatever_goes_wrong_values_are_right_and_writes_happen_once(
 def test_where_it_goes_wrong_now_and_then_the_rest_gets_through(simulator, spoil):
     with story(simulator, window=4) as told:
         simulator.faults(spoil=spoil, spoil_share=0.2, jitter_ms=5)
-        until = time.monotonic() + 1.5
-        while time.monotonic() < until:
-            told.driver.until(lambda: told.driver.link.connected)
+        got_through = sum(fate.ok for fate in told.fates.values())
+        until = time.monotonic() + WRONG_NOW_AND_THEN_S_MAX
+        while not told.errors or sum(fate.ok for fate in told.fates.values()) < got_through + 6:
+            assert time.monotonic() < until, told.errors
+            told.driver.up()
             told.go_on(4)
-        assert told.errors
-        assert sum(fate.ok for fate in told.fates.values()) > 5
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 4, 5, 6, 8, 10, 11])
@@ -155,7 +158,7 @@ def test_a_plc_that_does_one_thing_at_a_time_takes_as_long_as_its_requests(simul
         began = time.monotonic()
         tokens = {driver.ask(ReadRegisters(Table.HOLDING, PLACE, 1), Lane.SCAN) for _ in range(8)}
         driver.until(lambda: driver.done.keys() >= tokens)
-        assert 0.15 < time.monotonic() - began < 0.5
+        assert time.monotonic() - began > 0.15
 
 
 @pytest.mark.requirement("INT-07")

@@ -283,8 +283,7 @@ def machines(apiserver):
     crd = Path(__file__).parents[2] / "crds" / "machines.ald.dev.yaml"
     done = apiserver.kubectl("apply", "--server-side", "-f", str(crd))
     assert done.returncode == 0, done.stderr
-    done = apiserver.kubectl("wait", "--for=condition=Established", "crd/machines.ald.dev")
-    assert done.returncode == 0, done.stderr
+    apiserver.has_established(["crd/machines.ald.dev"])
     return apiserver
 
 

@@ -3,6 +3,8 @@
 import os
 import signal
 import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -194,6 +196,50 @@ def test_a_volume_that_takes_nothing_refuses_runs_and_keeps_no_machine_from_bein
     check_whole(running, uid)
     started = running.driver.said("executor_started")
     assert len(started) == 2, "one death, one start"
+
+
+@pytest.fixture
+def remount(running: Processes) -> Iterator[Callable[[str], object]]:
+    """Make the gateway's volume `ro`, as a filesystem does by itself after an error of its disk, or `rw` again."""
+    volume = str(running.state_dir)
+    subprocess.run(["mount", "--bind", volume, volume], check=True)
+    try:
+        yield lambda how: subprocess.run(["mount", "-o", f"remount,bind,{how}", volume], check=True)
+    finally:
+        subprocess.run(["umount", "--lazy", volume], check=True)
+
+
+@pytest.mark.requires_root
+def test_a_volume_that_became_read_only_keeps_no_machine_from_being_safe(
+    running: Processes, remount: Callable[[str], object]
+):
+    # Files that were opened before the mount are not of it.
+    for part in (running.driver, running.front):
+        part.stop()
+        part.start()
+    running.operator.idle()
+    uid = running.operator.start(RECIPE, cycles=100)
+    eventually(lambda: len(running.simulator.trace()) >= 6, within_s=15)
+    running.driver.kill()
+    running.front.kill()
+    remount("ro")
+    running.front.start()
+    running.driver.start()
+    run = running.operator.ended(uid, within_s=20)
+    assert run.outcome is RunOutcome.GATEWAY_RESTARTED
+    eventually(lambda: heater(running) == 0, within_s=5)
+    assert running.open_valves() == []
+    status = running.operator.status()
+    assert not status.journal_ok
+    assert "read-only" in status.journal_message
+    with pytest.raises(RefusalError) as refused:
+        running.operator.start(RECIPE, cycles=1)
+    assert "read-only" in refused.value.reply.message
+    check_calm(running.front, [running.front.pid, running.executor_pid], "journal_trouble")
+    remount("rw")
+    running.operator.idle()
+    check_whole(running, running.operator.completed(RECIPE, within_s=30, cycles=1))
+    check_whole(running, uid)
 
 
 def test_a_wrong_database_password_is_said_in_plain_words_and_asked_rarely(

@@ -32,7 +32,7 @@ class Holder:
 
     def __init__(self, path: Path, name: str) -> None:
         """Take the lock for `name`, such as `gateway-7f9c/1234`, or raise HeldError at once."""
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        self._descriptor = _opened(path)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -50,6 +50,19 @@ class Holder:
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, name.encode()[:TEXT_BYTES_MAX], 0)
+
+
+def _opened(path: Path) -> int:
+    """Open the file, or make it; one that only lets itself be read can be locked, and named by nobody.
+
+    A volume that its filesystem has made read-only after an error is no reason to leave a machine as it is.
+    """
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        raise error from None
 
 
 def holder_name(path: Path) -> str:

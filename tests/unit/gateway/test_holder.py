@@ -1,3 +1,5 @@
+import errno
+import os
 import subprocess
 import sys
 
@@ -52,3 +54,34 @@ def test_a_volume_without_room_for_a_name_is_held_all_the_same(tmp_path):
             Holder(path, "pod-b/2")
         held.release()
     Holder(path, "pod-b/2").release()
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """Open nothing for writing, as on a volume that its filesystem has made read-only."""
+    opened = os.open
+
+    def refuse(path, flags, *more):
+        if flags & (os.O_RDWR | os.O_WRONLY):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return opened(path, flags, *more)
+
+    return lambda: monkeypatch.setattr(os, "open", refuse)
+
+
+@pytest.mark.requirement("INT-19")
+def test_a_volume_that_became_read_only_is_held_all_the_same_and_by_one(tmp_path, read_only):
+    path = tmp_path / "holder"
+    Holder(path, "pod-a/1").release()
+    read_only()
+    held = Holder(path, "pod-b/2")
+    with pytest.raises(HeldError, match="an unnamed process"):
+        Holder(path, "pod-c/3")
+    held.release()
+    Holder(path, "pod-c/3").release()
+
+
+def test_where_nothing_can_be_locked_the_reason_is_that_of_the_writing(tmp_path, read_only):
+    read_only()
+    with pytest.raises(OSError, match="Read-only file system"):
+        Holder(tmp_path / "holder", "pod-a/1")

@@ -148,7 +148,8 @@ def unwritable(error: OSError) -> RefusedError:
     """Return the refusal of a request that would have to outlive this process, and cannot."""
     return RefusedError(
         "VolumeUnwritable",
-        f"the gateway's volume takes no data ({error.strerror}); free space or enlarge it",
+        f"the gateway's volume takes no data ({error.strerror}); free space or enlarge it,"
+        " or see to its disk where it has become read-only",
     )
 
 

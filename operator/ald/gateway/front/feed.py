@@ -41,6 +41,14 @@ PLANT = "plant-loaded"
 PRUNE_ROWS_MAX = 5000
 """Most rows that one call of `prune` removes of each kind, so that storing never waits long for it."""
 
+_UNWRITABLE = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+)
+"""What SQLite says of a volume that is full, broken, or read-only; which of the last three depends on what lies on it."""
+
 _Value = TypeVar("_Value", int, str, bytes)
 
 
@@ -357,10 +365,11 @@ class Feed:
                 f"{self._path} is damaged ({error}); it is left as it is:"
                 " move it aside to begin a new journal, and keep it for analysis"
             )
-        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        if code in _UNWRITABLE:
             return StoreError(
-                f"the volume takes no more data ({error}); free space or enlarge it:"
-                " recording goes on by itself, and nothing is lost while the ring has room"
+                f"the volume takes no more data ({error}); free space or enlarge it, or see to its disk"
+                " where it has become read-only: recording goes on by itself, and nothing is lost"
+                " while the ring has room"
             )
         return StoreError(f"{self._path} does not serve now: {error}")
 
