@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from concurrent import futures
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from typing_extensions import override
 
 from ald.engine.effects import Reserve
 from ald.engine.inputs import Reserved
+from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.files import write_reservation
 from ald.records.event import Event
 from ald.records.scan import decode_scan, encode_scan
 from unit.engine.programs import MS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from ald.gateway.driver.memory import RunMemory
     from unit.engine.simulation import Simulation
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 READ_COST_NS = 20_000
 
@@ -90,6 +98,24 @@ class FakeReserver:
 
     def close(self) -> None:
         pass
+
+
+class Inline(futures.Executor):
+    """Does at once what is left to it: a thread has a clock of its own, and a life has to be lived again from its seed."""
+
+    @override
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> futures.Future[T]:
+        done: futures.Future[T] = futures.Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except OSError as error:
+            done.set_exception(error)
+        return done
+
+
+def diary(sim: Simulation, memory: RunMemory) -> Diary:
+    """Return the diary of one more session."""
+    return Diary(memory, sim.ledger, len(sim.journal), reserved=sim.reserved, thread=Inline())
 
 
 class Clock:

@@ -22,7 +22,6 @@ from unittest import mock
 
 from msgspec.structs import replace
 
-from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.executor import Executor, Parts
 from ald.gateway.driver.memory import RunMemory
 from ald.gateway.driver.realtime import Jitter
@@ -63,7 +62,7 @@ from unit.engine.programs import (
     timed,
     valve,
 )
-from unit.engine.simulated_parts import BrokenError, Clock, Crash, FakeRecorder, FakeReserver
+from unit.engine.simulated_parts import BrokenError, Clock, Crash, FakeRecorder, FakeReserver, diary
 from unit.engine.simulated_plc import TIMED, VALVES, Plc
 from unit.engine.simulated_rules import MOVED_NS, Rules
 from unit.engine.simulated_wire import SOCKET, FakeConnection
@@ -348,7 +347,7 @@ class Simulation:
             clock=self.clock,
             log=Lines(Level.ERROR),
             recorder=recorder,
-            diary=Diary(memory, self.ledger, len(self.journal), reserved=self.reserved),
+            diary=diary(self, memory),
             reserver=reserver,
             commands=commands,
             unit_random=self.rng.random,

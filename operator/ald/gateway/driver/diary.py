@@ -2,11 +2,14 @@
 
 Two places: memory that outlives the process has the run to the leaf; the ledger on the volume outlives pod and host. It is
 written when a run begins, before its first step, and once its end has become calm: no closing of a valve waits for a disk.
+That of an end is left to a thread, so that a volume that hangs for a while is no reason to take the loop for dead.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import wait as finish
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -24,6 +27,10 @@ from ald.records.event import Event, RunEnded, RunStarted
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+START_WAITS_S = 1.0
+"""The beginning of a run waits this long for the end of the last one to come to the volume, and is refused then."""
 
 
 class Diary:
@@ -44,12 +51,19 @@ class Diary:
         *,
         reserved: Path | None = None,
         is_lost: bool = False,
+        thread: Executor | None = None,
     ) -> None:
-        """Raises CorruptRecordError when the ledger is damaged; `is_lost` begins a new one in its place."""
+        """Begin; `is_lost` begins a new ledger in the place of a damaged one. What may wait for the disk is left to `thread`.
+
+        Raises:
+            CorruptRecordError: the ledger is damaged.
+        """
         self._memory = memory
         self._path = ledger
         self._begins_at = 0
         self._unwritten: Ledger | None = None
+        self._thread = thread or ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+        self._going: tuple[Ledger, Future[None]] | None = None
         self.ledger = Ledger() if is_lost else read_ledger(ledger) or Ledger()
         if not memory.is_blank:
             self.ledger = replace(self.ledger, last=memory.last or self.ledger.last)
@@ -83,6 +97,9 @@ class Diary:
         present = open_run(now)
         if started and present is not None:
             present = replace(present, valves=_valves(now), reservation=_first(now))
+            if not self._has_come(within_s=START_WAITS_S):
+                # Whichever of the two came last would be what the volume knows.
+                raise OSError(errno.EBUSY, "the end of the last run is still on its way to it")
             write_ledger(self._path, _ledger(now, present))
             self._begins_at = last_record + started
             self._unwritten = None
@@ -112,16 +129,32 @@ class Diary:
             last = self._unwritten.last if self._unwritten is not None else None
             self._memory.remember(Remembered(run=None, unsafe=self.unsafe, last=last))
 
-    def catch_up(self) -> None:
-        """Write the end of a run to the ledger, where that is due; blocks on the disk. What the volume refuses stays due."""
-        if self._unwritten is not None:
-            with contextlib.suppress(OSError):
-                write_ledger(self._path, self._unwritten)
-                self._unwritten = None
+    def catch_up(self, *, within_s: float = 0.0) -> None:
+        """Have the end of a run written to the ledger, where that is due, and wait so long for it.
+
+        What the volume refuses stays due, and so does what it has not taken yet.
+        """
+        if self._has_come(within_s=within_s) and self._unwritten is not None:
+            task = self._thread.submit(write_ledger, self._path, self._unwritten)
+            self._going = (self._unwritten, task)
+            self._has_come(within_s=within_s)
 
     def close(self) -> None:
         """Leave everything to the next executor."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
         self._memory.close()
+
+    def _has_come(self, *, within_s: float) -> bool:
+        """Tell whether nothing is on its way to the volume, or comes to it or fails within that time."""
+        if self._going is None:
+            return True
+        ledger, task = self._going
+        if finish([task], within_s).not_done:
+            return False
+        self._going = None
+        if task.exception() is None and self._unwritten is ledger:
+            self._unwritten = None
+        return True
 
     def _remember(self, run: OpenRun | None, ends_at: int, since: int = 0) -> None:
         last = self._unwritten.last if ends_at and self._unwritten is not None else None

@@ -66,6 +66,9 @@ QUIET_NS = 50_000_000
 SIGNALS_MAX = 64
 """Marks of signals taken from their pipe at once."""
 
+LAST_WRITE_S = 10.0
+"""An executor that ends waits this long for its volume to take the end of the last run; its successor knows it from memory."""
+
 ROUNDS_MAX = 100
 """Rounds of news before the loop goes on to other things."""
 
@@ -387,6 +390,6 @@ class Executor:
             self._station.close()
         self._parts.commands.close()
         self._parts.reserver.close()
-        self._parts.diary.catch_up()
+        self._parts.diary.catch_up(within_s=LAST_WRITE_S)
         self._parts.diary.close()
         self._parts.recorder.close()

@@ -16,6 +16,7 @@ from ald.errors import AldError, PeerError
 from ald.gateway.front.board import Board
 from ald.gateway.front.driver import Driver
 from ald.gateway.front.feed import Keep
+from ald.gateway.front.handshakes import take
 from ald.gateway.front.journal import Journal, Worker
 from ald.gateway.front.metrics import Metrics
 from ald.gateway.front.service import Service
@@ -116,18 +117,22 @@ async def serve(settings: Settings) -> None:
                 group.create_task(keep_few(plain), name="plain"),
             ]
             group.create_task(journal.run(ending), name="journal")
-            await _listen(commands, plain, settings, credentials)
+            listener = await _listen(commands, plain, settings)
+            ports = {"https_port": listener.getsockname()[1], "plain_port": plain.addresses[0][1]}
+            assert commands.server is not None, "it is set up"
+            taking = take(listener, commands.server, credentials.server_context())
+            tasks.append(group.create_task(taking, name="https"))
             # What is there by now stays: looking through it for garbage would keep a stop waiting.
             garbage.begin(is_automatic=True)
-            log.info("front_ready", https_port=_port(commands), plain_port=_port(plain))
+            log.info("front_ready", **ports)
             await ending.wait()
             log.info("front_ending", session=journal.session)
             await journal.drain(FAREWELL_S)
             board.close()
-            for runner in (commands, plain):
-                await runner.cleanup()
             for task in tasks:
                 task.cancel()
+            for runner in (commands, plain):
+                await runner.cleanup()
     finally:
         driver.close()
         await journal.close()
@@ -203,13 +208,14 @@ def probes(board: Board, metrics: Metrics) -> web.Application:
 
 
 async def _listen(
-    commands: web.AppRunner, plain: web.AppRunner, settings: Settings, credentials: tls.Credentials
-) -> None:
+    commands: web.AppRunner, plain: web.AppRunner, settings: Settings
+) -> socket.socket:
+    """Set up both, let the plain port be served, and return the socket of the other one, of which nothing is taken yet."""
     await commands.setup()
     await plain.setup()
-    context = credentials.server_context()
-    await web.SockSite(commands, _socket(settings.https_port), ssl_context=context).start()
+    listener = _socket(settings.https_port)
     await web.SockSite(plain, _socket(settings.plain_port)).start()
+    return listener
 
 
 def _socket(port: int) -> socket.socket:
@@ -217,9 +223,3 @@ def _socket(port: int) -> socket.socket:
     if socket.has_dualstack_ipv6():
         return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
     return socket.create_server(("", port))
-
-
-def _port(runner: web.AppRunner) -> int:
-    """Return the port that was taken."""
-    port: int = runner.addresses[0][1]
-    return port

@@ -1,5 +1,7 @@
 """A run in the diary is on from the record of its beginning to that of its end, across a kill between any two effects."""
 
+import threading
+
 import pytest
 from msgspec.structs import replace
 
@@ -8,6 +10,7 @@ from ald.engine.inputs import Unsafe
 from ald.engine.replay import replay
 from ald.engine.state import State
 from ald.engine.trace import open_run
+from ald.gateway.driver import diary as diary_module
 from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.files import Ledger, write_ledger
 from ald.gateway.driver.memory import Remembered, RunMemory
@@ -40,7 +43,7 @@ def test_killed_before_or_after_any_step_is_on_record_a_run_is_open_exactly_when
         state = now
     assert not is_on
     assert Diary(RunMemory(tmp_path / "new"), run_path, 0).found is not None, "not written yet"
-    diary.catch_up()
+    diary.catch_up(within_s=10)
     ledger = Diary(RunMemory(memory_path), run_path, last_record).ledger
     assert ledger.open is None
     assert ledger.uids == (UID,)
@@ -74,7 +77,7 @@ def test_killed_between_ledger_and_memory_the_first_run_of_a_pod_never_began(tmp
     write_ledger(tmp_path / "r", Ledger(open=started, uids=(UID,)))
     next_one = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 10)
     assert next_one.found is None
-    next_one.catch_up()
+    next_one.catch_up(within_s=10)
     assert Diary(RunMemory(tmp_path / "n"), tmp_path / "r", 0).found is None
 
 
@@ -114,10 +117,10 @@ def test_a_run_that_the_volume_does_not_take_is_not_begun_and_an_end_stays_due(t
         state = now
     assert refused == 1
     full.mkdir()
-    diary.catch_up()
+    diary.catch_up(within_s=10)
     assert Diary(RunMemory(tmp_path / "n"), path, 0).found is not None
     full.rmdir()
-    diary.catch_up()
+    diary.catch_up(within_s=10)
     assert Diary(RunMemory(tmp_path / "o"), path, 0).found is None
 
 
@@ -152,7 +155,7 @@ def test_killed_between_the_end_of_a_run_and_the_ledger_the_end_is_known_and_wri
     new = Diary(RunMemory(tmp_path / "m"), path, records)
     assert new.found is None
     assert new.ledger.last is not None
-    new.catch_up()
+    new.catch_up(within_s=10)
     assert Diary(RunMemory(tmp_path / "blank"), path, 0).found is None
 
 
@@ -164,7 +167,7 @@ def test_a_run_that_never_began_may_be_started_yet(tmp_path):
     write_ledger(tmp_path / "r", Ledger(open=started, uids=("an-earlier-one", UID)))
     diary = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 10)
     assert (diary.found, diary.ledger.uids) == (None, ("an-earlier-one",))
-    diary.catch_up()
+    diary.catch_up(within_s=10)
     assert Diary(RunMemory(tmp_path / "n"), tmp_path / "r", 0).ledger.uids == ("an-earlier-one",)
     later = World(started_uids=diary.ledger.uids).ready().start(wait(10))
     assert later.run_until_ended().outcome is RunOutcome.COMPLETED
@@ -210,3 +213,45 @@ def test_the_doubt_that_a_lost_ledger_leaves_outlives_the_executor_that_met_it(t
         left = Diary(RunMemory(tmp_path / "m"), path, 0, is_lost=path.exists())
         assert left.unsafe == Unsafe()
         path.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def stalled(monkeypatch):
+    """Let no file come to the volume before the event is set."""
+    goes_on = threading.Event()
+
+    def slow(path, ledger):
+        assert goes_on.wait(20)
+        write_ledger(path, ledger)
+
+    yield lambda: monkeypatch.setattr(diary_module, "write_ledger", slow), goes_on.set
+    goes_on.set()
+
+
+def test_a_volume_that_hangs_keeps_nobody_waiting_for_the_end_of_a_run_and_takes_no_other_meanwhile(
+    tmp_path, stalled, monkeypatch
+):
+    monkeypatch.setattr(diary_module, "START_WAITS_S", 0.01)
+    stall, go_on = stalled
+    world = World().ready().start(wait(10))
+    world.run_until_ended()
+    diary = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0)
+    state, start = State(), None
+    for _, now, effects in replay(world.inputs):
+        if any(isinstance(e, Journal) and isinstance(e.event, RunStarted) for e in effects):
+            start = (state, now, effects, 10)
+        diary.before(state, now, effects, 10)
+        diary.after(effects)
+        state = now
+    assert start is not None
+    stall()
+    for _ in range(3):
+        diary.catch_up()
+    assert Diary(RunMemory(tmp_path / "n"), tmp_path / "r", 0).found is not None, "on its way"
+    with pytest.raises(OSError, match="still on its way"):
+        diary.before(*start)
+    go_on()
+    diary.catch_up(within_s=10)
+    assert Diary(RunMemory(tmp_path / "o"), tmp_path / "r", 0).found is None
+    diary.before(*start)
+    assert Diary(RunMemory(tmp_path / "p"), tmp_path / "r", 0).found is not None
