@@ -12,6 +12,7 @@ from ald.controller.decide_action import (
     SendAction,
     decide_action,
     end_action,
+    in_turn,
     is_repeatable,
 )
 from ald.controller.gateway import IDENTITY_REFUSED
@@ -58,15 +59,18 @@ class Actions:
         """
         self.due_ns = 0
         missing_s = self._missing_s(situation)
-        found = self._parts.world.of_machine(ACTION, self._key)
-        actions = [each for each in found if not has_ended(each)]
-        self._forget_all_but(actions)
-        for action in actions:
+        world = self._parts.world
+        found = [each for each in world.of_machine(ACTION, self._key) if not has_ended(each)]
+        actions = in_turn(found, world.safe_asked(self._key))
+        self._forget_all_but(found)
+        for action, overtaken_by in actions:
             if uid(action) in self._outcomes:
                 await self._end(action)
                 continue
             now = rfc3339(self._parts.clock.wall_ns())
-            match decide_action(action, situation, missing_s=missing_s, now=now):
+            match decide_action(
+                action, situation, missing_s=missing_s, now=now, overtaken_by=overtaken_by
+            ):
                 case ReportAction(status=status):
                     if action.get("status") != status:
                         await self._write(action, status)

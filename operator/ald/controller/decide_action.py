@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from ald.controller.apply import Document
 from ald.controller.conditions import Fact, bounded, conditions, find
 from ald.controller.decide_run import MISSING_S_MAX
 from ald.controller.views import Situation
-from ald.controller.world import generation, has_ended
+from ald.controller.world import creation_order, generation, has_ended, is_safe_state
 from ald.records.event import MachineState
 from ald.wire import DriverStatus
 
@@ -43,17 +45,17 @@ ActionDecision = ReportAction | EndAction | SendAction | NoAction
 
 
 def decide_action(
-    action: Document, situation: Situation, *, missing_s: float, now: str
+    action: Document, situation: Situation, *, missing_s: float, now: str, overtaken_by: str = ""
 ) -> ActionDecision:
-    """Return the one thing to do about an action; `missing_s` is how long its machine has been missing."""
+    """Return the one thing to do about an action that has not been told to the gateway, or of which that is not known.
+
+    missing_s: for how long its machine has been missing. overtaken_by: the newer action that makes safe, empty for none.
+    """
     if has_ended(action):
         return NoAction()
-    if find(action, "Succeeded").get("message") == SENDING and not is_repeatable(action):
-        message = (
-            "The operator was interrupted while telling the gateway; it is not known whether it arrived."
-            " Look at the machine's state and apply a new action if it is still needed."
-        )
-        return end_action(action, "Refused", message, now=now)
+    too_late = _too_late(action, overtaken_by)
+    if too_late:
+        return end_action(action, "Refused", too_late, now=now)
     if situation.machine is None:
         return _missing(action, missing_s, now)
     driver = situation.reach.driver
@@ -68,13 +70,44 @@ def decide_action(
 
 def is_repeatable(action: Document) -> bool:
     """Return whether an action is told until the gateway has taken it: made safe twice is made safe."""
-    return bool(action["spec"]["verb"] == "SafeState")
+    return is_safe_state(action)
+
+
+def in_turn(actions: Sequence[Document], safe_asked: tuple[str, str]) -> list[tuple[Document, str]]:
+    """Return a machine's actions in the order in which they are told, each with the name of what overtakes it.
+
+    What makes safe is never kept waiting by another one; and none that was asked for before it comes after it.
+
+    Args:
+        actions: those that have not ended, in the order in which they were created.
+        safe_asked: as of `World.safe_asked`.
+    """
+    found = [
+        (each, "" if is_repeatable(each) or creation_order(each) > safe_asked else safe_asked[1])
+        for each in actions
+    ]
+    return sorted(found, key=lambda each: not is_repeatable(each[0]))
 
 
 def end_action(action: Document, reason: str, message: str, *, now: str) -> EndAction:
     """Return the end of an action; only `Done` is a success."""
     status = "True" if reason == "Done" else "False"
     return EndAction(status=_status(action, (status, reason, message), now), reason=reason)
+
+
+def _too_late(action: Document, overtaken_by: str) -> str:
+    """Return why the action is not told any more, whatever the gateway says; empty when it may be."""
+    if find(action, "Succeeded").get("message") == SENDING and not is_repeatable(action):
+        return (
+            "The operator was interrupted while telling the gateway; it is not known whether it arrived."
+            " Look at the machine's state and apply a new action if it is still needed."
+        )
+    if overtaken_by:
+        return (
+            f"Action {overtaken_by} is newer and makes safe, which comes first."
+            " Look at the machine's state and apply a new action if this one is still needed."
+        )
+    return ""
 
 
 def _refusal(spec: Document, driver: DriverStatus) -> str:

@@ -21,11 +21,15 @@ class World:
         }
         # Uids of what has ended and is still in the cluster: a late version from before its end would bring it back to life.
         self._over: set[str] = set()
+        self._safe_asked: dict[Key, tuple[str, str]] = {}
 
     def put(self, document: Document) -> bool:
         """Take in an object; returns False when a newer version of it is known already, or was when it ended."""
         known = self._objects[kind_of(document).kind]
         key = key_of(document)
+        if document["kind"] == ACTION.kind and is_safe_state(document):
+            machine = machine_of(document)
+            self._safe_asked[machine] = max(self.safe_asked(machine), creation_order(document))
         old = known.get(key)
         if old is not None and _is_older(document, old):
             return False
@@ -63,6 +67,10 @@ class World:
         found = [each for each in self.all(kind, machine.namespace) if machine_of(each) == machine]
         return sorted(found, key=creation_order)
 
+    def safe_asked(self, machine: Key) -> tuple[str, str]:
+        """Return the `creation_order` of the newest action that makes this machine safe, whatever became of it; ("", "") for none."""
+        return self._safe_asked.get(machine, ("", ""))
+
 
 def uid(document: Document) -> str:
     """Return what an object is identified by over its whole life."""
@@ -93,6 +101,11 @@ def creation_order(document: Document) -> tuple[str, str]:
     """Return what runs queue by: time of creation, then name."""
     meta = document["metadata"]
     return (meta.get("creationTimestamp", ""), meta["name"])
+
+
+def is_safe_state(action: Document) -> bool:
+    """Return whether an action asks for the safe state."""
+    return bool(action["spec"]["verb"] == "SafeState")
 
 
 def has_ended(document: Document) -> bool:

@@ -149,3 +149,46 @@ async def test_a_prompt_is_confirmed_once():
         await case.go()
     assert case.bench.gateway.sent("confirm") == ["0f8fad5b-3"]
     assert case.bench.reason(s.ACTION) == "Done"
+
+
+def safe_state(name, created):
+    made = s.edited(s.ACTION, "spec.verb", "SafeState")
+    for where, value in (("name", name), ("uid", f"uid-{name}"), ("creationTimestamp", created)):
+        made = s.edited(made, f"metadata.{where}", value)
+    return made
+
+
+async def test_what_makes_safe_does_not_wait_for_an_older_action_that_cannot_be_written(
+    monkeypatch,
+):
+    case = Case()
+    newer = safe_state("make-safe", "2026-11-01T00:00:00Z")
+    case.bench.put(newer)
+    apply = case.bench.cluster.apply
+
+    async def refuse(document, **more):
+        if document["metadata"]["name"] == s.ACTION["metadata"]["name"]:
+            raise RefusedError("Invalid", "not by this definition")
+        return await apply(document, **more)
+
+    monkeypatch.setattr(case.bench.cluster, "apply", refuse)
+    for _ in range(2):
+        with pytest.raises(RefusedError):
+            await case.go()
+    assert len(case.bench.gateway.sent("safe-state")) == 1
+    assert case.bench.reason(newer) == "Done"
+    monkeypatch.undo()
+    await case.go()
+    assert case.bench.reason(s.ACTION) == "Refused"
+    assert case.bench.gateway.sent("clear") == []
+    assert case.actions.is_empty
+
+
+async def test_a_clear_that_was_asked_for_after_the_safe_state_follows_it():
+    case = Case()
+    older = safe_state("make-safe", "2020-01-01T00:00:00Z")
+    case.bench.put(older)
+    for _ in range(2):
+        await case.go()
+    assert [what for what, _ in case.bench.gateway.calls][-2:] == ["safe-state", "clear"]
+    assert case.bench.reason(s.ACTION) == case.bench.reason(older) == "Done"

@@ -11,6 +11,7 @@ from ald.controller.decide_action import (
     SendAction,
     decide_action,
     end_action,
+    in_turn,
 )
 from ald.records.event import MachineState
 from unit.controller import situations as s
@@ -89,3 +90,39 @@ def test_a_prompt_that_waits_is_confirmed_by_its_id():
     none = decide(confirm("0f8fad5b-3"), s.situation())
     assert isinstance(none, EndAction)
     assert "no prompt waits" in none.status["message"]
+
+
+def in_words(*verbs, safe_asked=("", "")):
+    """Return in which order actions of these verbs are told, each as its place, and by which it is overtaken."""
+    actions = [
+        s.edited(s.edited(s.ACTION, "spec.verb", verb), "metadata.name", str(at))
+        for at, verb in enumerate(verbs)
+    ]
+    return [(int(each["metadata"]["name"]), by) for each, by in in_turn(actions, safe_asked)]
+
+
+def test_what_makes_safe_comes_first_and_nothing_older_after_it():
+    assert in_words("Clear", "SafeState", "Clear", safe_asked=(s.EARLIER, "1")) == [
+        (1, ""),
+        (0, "1"),
+        (2, ""),
+    ]
+    assert in_words("Confirm", "Clear") == [(0, ""), (1, "")]
+    assert in_words("SafeState", "SafeState", safe_asked=(s.EARLIER, "1")) == [(0, ""), (1, "")]
+
+
+def test_what_has_made_safe_overtakes_what_is_older_still():
+    assert in_words("Clear", "Clear", safe_asked=(s.NOW, "make-safe")) == [
+        (0, "make-safe"),
+        (1, "make-safe"),
+    ]
+
+
+@pytest.mark.parametrize("situation", [ABORTED, s.without_gateway()])
+def test_an_action_that_was_overtaken_is_refused_by_name(situation):
+    decision = decide_action(
+        s.ACTION, situation, missing_s=0.0, now=s.NOW, overtaken_by="make-safe"
+    )
+    assert isinstance(decision, EndAction)
+    assert decision.reason == "Refused"
+    assert "make-safe" in decision.status["message"]

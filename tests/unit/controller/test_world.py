@@ -1,6 +1,6 @@
 import pytest
 
-from ald.controller.apply import ACTION, MACHINE, RECIPE, RUN
+from ald.controller.apply import ACTION, MACHINE, RECIPE, RUN, key_of
 from ald.controller.names import Key
 from ald.controller.world import World, has_ended, wants_end, was_handed_over
 from unit.controller import situations as s
@@ -98,3 +98,17 @@ def test_facts_about_runs_come_from_their_status():
     assert has_ended(s.with_condition(s.RUN, "Succeeded", "False", "Aborted"))
     assert not was_handed_over(s.RUN)
     assert was_handed_over(s.edited(s.RUN, "status.gatewaySession", "session-1"))
+
+
+def test_the_newest_action_that_makes_safe_is_remembered_whatever_became_of_it():
+    world, machine = World(), key_of(s.MACHINE)
+    assert world.safe_asked(machine) == ("", "")
+    world.put(s.ACTION)
+    assert world.safe_asked(machine) == ("", "")
+    named = {"verb": "SafeState"}
+    for name, created in (("late", s.NOW), ("early", s.EARLIER)):
+        action = s.edited(s.ACTION, "spec", s.ACTION["spec"] | named)
+        action = s.edited(action, "metadata", action["metadata"] | {"name": name, "uid": name})
+        action = s.edited(action, "metadata.creationTimestamp", created)
+        world.put(s.with_condition(action, "Succeeded", "True", "Done"))
+    assert world.safe_asked(machine) == (s.NOW, "late")
