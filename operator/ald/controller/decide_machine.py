@@ -206,9 +206,10 @@ def _update(situation: Situation) -> Fact:
     active = situation.reach.active_run
     if not situation.template_waits:
         status, reason, message = "False", "UpToDate", "The gateway is of this operator's version."
-    elif active is not None:
+    elif active is not None or situation.is_busy:
         status, reason = "True", "WaitingForRun"
-        message = f"A new version of the gateway waits for run {active.run.name} to end."
+        which = f"run {active.run.name}" if active is not None else "the run that it may have"
+        message = f"A new version of the gateway waits for {which} to end."
     else:
         status, reason = "True", "Replacing"
         message = "A new version of the gateway takes over once the old one is gone."

@@ -258,5 +258,6 @@ class Machine:
             reach=self._link.reach,
             push_problem=self._push_problem,
             template_waits=self._children.template_waits,
+            is_busy=self._runs.has_active,
             undrained=self._drain.left if self._drain else None,
         )

@@ -11,6 +11,7 @@ import msgspec
 
 from ald.controller.apply import MACHINE, RUN, Document, Kind, KubernetesCluster, connect, key_of
 from ald.controller.conditions import find
+from ald.controller.names import RUN_FINALIZER
 from ald.controller.world import finalizers, has_ended
 from ald.errors import AldError, NotFoundError, PeerError
 from ald.kit.config import load
@@ -55,7 +56,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 def decide(runs: Sequence[Document], machines: Sequence[Document]) -> Answer:
     """Return whether the operator may go, from all runs and machines that it serves."""
-    active = [run for run in runs if finalizers(run) or not has_ended(run)]
+    # Whoever else keeps a run that has ended does not wait for the operator.
+    active = [run for run in runs if RUN_FINALIZER in finalizers(run) or not has_ended(run)]
     said = []
     if active:
         said += [

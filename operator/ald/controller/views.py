@@ -56,8 +56,9 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """One machine now. `plant` and `digest` belong together; `violations` say why there is none.
 
     `push_problem` is why the gateway did not take the plant when it was last offered; `template_waits` that a new pod
-    template waits for the end of a run, or for the pods of the old one to be gone; `undrained` how many records keep a
-    Machine that is being deleted, None where that is not known.
+    template waits for the end of a run, or for the pods of the old one to be gone; `is_busy` that the gateway has a run, or
+    may have one, or is to take one up again; `undrained` how many records keep a Machine that is being deleted, None where
+    that is not known.
     """
 
     machine: Document | None
@@ -67,6 +68,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     reach: Reach = Reach()
     push_problem: str = ""
     template_waits: bool = False
+    is_busy: bool = False
     undrained: int | None = None
 
     @property

@@ -93,6 +93,9 @@ CASES = {
     "template waits": (
         s.situation(s.idle(**RUNNING), template_waits=True), "UpdatePending", "True", "WaitingForRun",
     ),
+    "template waits for a run that is not on just now": (
+        s.situation(template_waits=True, is_busy=True), "UpdatePending", "True", "WaitingForRun",
+    ),
     "configured while the template waits": (
         s.situation(template_waits=True), "Configured", "True", "Accepted",
     ),

@@ -39,6 +39,11 @@ def test_a_run_that_only_the_operator_can_let_go_keeps_it():
     assert not decide([run], []).allowed
 
 
+def test_an_ended_run_that_somebody_else_keeps_does_not_keep_the_operator():
+    run = s.edited(ENDED, "metadata.finalizers", ["example.org/archive"])
+    assert decide([run], []).allowed
+
+
 def test_machines_that_stay_are_named_and_keep_nobody():
     answer = decide([ENDED], [s.MACHINE])
     assert answer.allowed

@@ -100,6 +100,8 @@ class Diary:
             if not self._has_come(within_s=START_WAITS_S):
                 # Whichever of the two came last would be what the volume knows.
                 raise OSError(errno.EBUSY, "the end of the last run is still on its way to it")
+            # Where it fails only after the volume has the new one, the old one is due again.
+            self._unwritten = _ledger(was, None)
             write_ledger(self._path, _ledger(now, present))
             self._begins_at = last_record + started
             self._unwritten = None

@@ -1,5 +1,6 @@
 """A run in the diary is on from the record of its beginning to that of its end, across a kill between any two effects."""
 
+import errno
 import threading
 
 import pytest
@@ -213,6 +214,31 @@ def test_the_doubt_that_a_lost_ledger_leaves_outlives_the_executor_that_met_it(t
         left = Diary(RunMemory(tmp_path / "m"), path, 0, is_lost=path.exists())
         assert left.unsafe == Unsafe()
         path.unlink(missing_ok=True)
+
+
+def test_a_run_that_was_refused_after_the_volume_had_it_is_taken_back(tmp_path, monkeypatch):
+    world = World().ready().start(wait(10))
+
+    def late(path, ledger):
+        write_ledger(path, ledger)
+        if ledger.open is not None:
+            raise OSError(errno.EIO, "the directory could not be synced")
+
+    monkeypatch.setattr(diary_module, "write_ledger", late)
+    diary = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0)
+    state = State()
+    for _, now, effects in replay(world.inputs):
+        if any(isinstance(e, Journal) and isinstance(e.event, RunStarted) for e in effects):
+            break
+        diary.before(state, now, effects, 10)
+        diary.after(effects)
+        state = now
+    with pytest.raises(OSError, match="synced"):
+        diary.before(state, now, effects, 10)
+    diary.catch_up(within_s=10)
+    left = Diary(RunMemory(tmp_path / "n"), tmp_path / "r", 0)
+    assert left.found is None
+    assert UID not in left.ledger.uids, "it may be started yet"
 
 
 @pytest.fixture
