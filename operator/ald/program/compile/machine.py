@@ -48,7 +48,7 @@ def compile_machine(spec: api.MachineSpec, identity: Identity, generation: int) 
     _check_link(spec, findings)
     by_name = parameters.compile_parameters(spec.parameters, findings)
     addressing.check_addresses(spec, findings)
-    gases = protection.compile_gases(spec.gases, by_name, findings)
+    gases = protection.compile_gases(spec, by_name, findings)
     owned = {gas.setpoint for gas in gases}
     valves = tuple(_valve(valve) for valve in spec.valves)
     protection.check_valves(spec, findings)

@@ -1,6 +1,6 @@
 """Valves, gases, exclusion groups and the safe state of a machine: what keeps it from harm."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ald.api import machine as api
 from ald.plant.limits import limit_violation
@@ -52,14 +52,16 @@ def check_valves(spec: api.MachineSpec, findings: Findings) -> None:
 
 
 def compile_gases(
-    declared: Iterable[api.Gas], parameters: Parameters, findings: Findings
+    spec: api.MachineSpec, parameters: Parameters, findings: Findings
 ) -> tuple[Gas, ...]:
-    """Return the gases; each owns a set point of its own, and its feedback speaks of the same unit."""
+    """Return the gases; each owns a set point of its own, and its feedback speaks of the same unit and is measured."""
+    twins = {each.name: each.alias_of for each in spec.parameters}
     gases = tuple(
-        Gas(name=each.name, setpoint=each.setpoint, feedback=each.feedback) for each in declared
+        Gas(name=each.name, setpoint=each.setpoint, feedback=each.feedback) for each in spec.gases
     )
     _check_unique([gas.name for gas in gases], "spec.gases", "name", findings)
     _check_unique([gas.setpoint for gas in gases], "spec.gases", "setpoint", findings)
+    set_points = {gas.setpoint for gas in gases}
     for index, gas in enumerate(gases):
         path = f"spec.gases[{index}]"
         setpoint = parameters.get(gas.setpoint)
@@ -72,8 +74,16 @@ def compile_gases(
                 f"correct {gas.setpoint}, or name another parameter",
                 value=gas.setpoint,
             )
-        if gas.feedback is not None:
-            _check_feedback(gas.feedback, setpoint, f"{path}.feedback", parameters, findings)
+        if gas.feedback is None:
+            continue
+        _check_feedback(gas.feedback, setpoint, f"{path}.feedback", parameters, findings)
+        if set_points & {gas.feedback, twins.get(gas.feedback)}:
+            findings.add(
+                f"{path}.feedback",
+                "a set point is no evidence of its own flow, nor of another's; neither is its twin",
+                "name the parameter that reads the flow, or leave feedback out",
+                value=gas.feedback,
+            )
     return gases
 
 
@@ -83,13 +93,6 @@ def _check_feedback(
     feedback = parameters.get(name)
     if feedback is None:
         findings.unknown(path, "parameter", name, parameters)
-    elif setpoint is not None and feedback.name == setpoint.name:
-        findings.add(
-            path,
-            "a set point is no evidence of its own flow",
-            "name the parameter that reads the flow, or leave feedback out",
-            value=name,
-        )
     elif feedback.point.type is DataType.BOOL:
         findings.add(
             path, "a flow is no bool", "name the parameter that reads the flow", value=name

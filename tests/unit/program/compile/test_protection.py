@@ -92,6 +92,22 @@ def test_a_valve_may_be_in_several_groups():
     assert [group.valves for group in plant_of(document).groups][1] == ("tma", "ozone")
 
 
+@pytest.mark.parametrize(
+    ("table", "feedback"),
+    [("holding", "mfc-1.flow-twin"), ("input", "mfc-1.flow-twin"), ("input", "mfc-2.flow-set")],
+)
+def test_what_is_asked_of_a_gas_is_no_evidence_of_a_flow_by_whichever_name(table, feedback):
+    """A purge would count by what was written, whether gas flows or not."""
+
+    def change(spec):
+        twin = {"table": table, "address": 120, "type": "float32", "unit": "sccm"}
+        twin |= {"name": "mfc-1.flow-twin", "aliasOf": "mfc-1.flow-set"}
+        spec["parameters"].append(twin)
+        spec["gases"][0]["feedback"] = feedback
+
+    assert "a set point is no evidence" in refused(change)["gases[0].feedback"].rule
+
+
 def test_a_gas_without_feedback_is_accepted():
     assert plant_of(machine()).gases[1].feedback is None
 
