@@ -19,13 +19,11 @@ from ald.engine.layout import same_value, target_of
 from ald.engine.state import Exposure, Purging, State
 from ald.engine.turn import Turn
 from ald.engine.verdict import Done, Failed, Verdict
+from ald.plant.limits import FLOW_SHARE_MIN
 from ald.plant.model import ExclusionGroup
 from ald.program.model import Purge
 from ald.records.scan import Scan
 from ald.units import DURATION_NS_MAX, format_duration
-
-FLOW_SHARE_MIN = 0.9
-"""Least share of the commanded flow that counts as flowing."""
 
 FRESH_SCANS = 3
 """A scan speaks for this many scan periods; when no other comes, the flow counts as unknown."""

@@ -9,6 +9,9 @@ from ald.plant.words import FLOATS, decode, encode
 ROUNDING = 1e-6
 """Share of a raw step by which float arithmetic may carry a value over its limit."""
 
+FLOW_SHARE_MIN = 0.9
+"""Least share of the flow that a purge asks for that counts as flowing."""
+
 
 def limit_violation(parameter: Parameter, value: float, path: str) -> Violation | None:
     """Return why `value` (in the parameter's unit) may not be written to this parameter's registers, or None.
@@ -47,3 +50,19 @@ def limit_violation(parameter: Parameter, value: float, path: str) -> Violation 
             hint="choose a value of which the nearest whole raw value lies in the range",
         )
     return None
+
+
+def flow_violation(setpoint: Parameter, flow: float, path: str) -> Violation | None:
+    """Return why a purge with `flow`, which may be written to its gas's set point, would not flow as it says, or None.
+
+    The nearest raw value may lie far below where a raw step is coarse: of a gas without a feedback nobody would notice.
+    """
+    held = decode(setpoint, encode(setpoint, flow))
+    if held >= FLOW_SHARE_MIN * flow:
+        return None
+    return Violation(
+        path=path,
+        value=f"{flow:g}",
+        rule=f"the nearest value that {setpoint.name} can hold is {held:g}, less than {FLOW_SHARE_MIN:.0%} of this flow",
+        hint="choose a flow that it can hold",
+    )

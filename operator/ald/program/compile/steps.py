@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from ald.api import recipe as api
 from ald.errors import InvalidInputError
 from ald.plant import timed_pulse
-from ald.plant.limits import limit_violation
+from ald.plant.limits import flow_violation, limit_violation
 from ald.plant.model import DataType, Parameter, Plant
 from ald.program.compile.conditions import check_condition, compile_condition
 from ald.program.compile.findings import Findings
@@ -195,7 +195,11 @@ class Steps:
             return None
         self._check_unit(setpoint, step.unit, step.flow_from, f"{here}.flow")
         value = self._value(setpoint, flow)
-        if value is None or duration_ns is None:
+        if flow is None or value is None or duration_ns is None:
+            return None
+        found = flow_violation(setpoint, value, flow.path)
+        if found is not None:
+            self._findings.extend([found])
             return None
         return Purge(path=path, name=name, gas=step.gas, flow=value, duration_ns=duration_ns)
 

@@ -53,6 +53,29 @@ def test_a_valve_step_is_a_pulse():
     assert pulse == Pulse(path="spec.steps[1]", name="tma", valve="tma", open_ns=40 * MS)
 
 
+@pytest.mark.parametrize(
+    ("flow", "held"), [(24, 20), (4, 0), (14.9, 10), (25, 20), (16, None), (20, None), (0, None)]
+)
+def test_a_purge_flows_by_what_is_written_and_not_by_what_is_asked(flow, held):
+    """Written is the nearest whole raw value; of a gas without feedback nobody sees what that leaves."""
+    document = machine()
+    coarse = {"table": "holding", "address": 130, "type": "uint16", "scale": 10, "unit": "sccm"}
+    coarse |= {"name": "mfc-3.flow-set", "minimum": 0, "maximum": 100, "writable": True}
+    document["spec"]["parameters"].append(coarse)
+    document["spec"]["gases"][0] = {"name": "N2", "setpoint": "mfc-3.flow-set"}
+    document["spec"]["exclusionGroups"][0]["minimumPurge"]["flow"] = flow
+    step = {"name": "clear", "purge": {"gas": "N2", "flow": flow, "duration": "1s"}}
+    steps = recipe([step, TMA])
+    if held is None:
+        assert program_of(steps, plant=plant_of(document)).instructions
+        return
+    with pytest.raises(InvalidInputError) as caught:
+        program_of(steps, plant=plant_of(document))
+    (found,) = caught.value.violations
+    assert found.path == "spec.steps[0].purge.flow"
+    assert f"mfc-3.flow-set can hold is {held}, less than 90% of this flow" in found.rule
+
+
 def test_a_purge_step_is_a_purge():
     assert only(CLEAR) == Purge(
         path="spec.steps[0]", name="clear", gas="N2", flow=20.0, duration_ns=SECOND
