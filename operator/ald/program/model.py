@@ -156,7 +156,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 class Separation(msgspec.Struct, frozen=True, kw_only=True):
     """What the proof found for one exclusion group: the smallest counted purge between two of its valves, and where.
 
-    `smallest_purge_ns` is None where no two different valves of the group follow each other.
+    `smallest_purge_ns` is None where no two different valves of the group follow each other. The cleanup may follow any step, so
+    that what it purges before its first opening lies between that and any other valve of the steps.
     """
 
     group: str

@@ -20,7 +20,7 @@ two iterations is the same every time, so that it is looked at once however larg
 of the program.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -62,8 +62,10 @@ def verify(instructions: Sequence[Instruction], cleanup: int, plant: Plant) -> P
     unproven: list[Violation] = []
     for group in plant.groups:
         judge = _Judge(group, gas_unit(group, plant))
-        for part in (instructions[:cleanup], instructions[cleanup:]):
-            judge.enter(judge.span(part))
+        steps, after = instructions[:cleanup], instructions[cleanup:]
+        judge.enter(judge.span(steps))
+        opened = {each.valve for each in steps if isinstance(each, Pulse)}
+        judge.enter(judge.span(after), opened.intersection(group.valves))
         unproven += judge.violations
         separations.append(judge.separation)
     order = {each.path: at for at, each in enumerate(instructions) if isinstance(each, Pulse)}
@@ -91,9 +93,13 @@ class _Judge:
         """One for each opening that is not proven."""
         return tuple(violation for _, violation in self._found.values())
 
-    def enter(self, span: _Span) -> None:
-        """Judge the first opening after a start at which the group's last valve is unknown."""
-        if span.first is not None and span.head_ns < self._group.minimum_purge_ns:
+    def enter(self, span: _Span, opened: Collection[str] = ()) -> None:
+        """Judge the first opening after a start at which the group's last valve is unknown: any of those `opened` before it."""
+        if span.first is None:
+            return
+        if any(valve != span.first.valve for valve in opened):
+            self._separate(span.head_ns, span.first)
+        if span.head_ns < self._group.minimum_purge_ns:
             before = "nobody knows which of its valves was open last"
             self._note(span.first, span.head_ns, before)
 

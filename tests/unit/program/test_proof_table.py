@@ -30,6 +30,25 @@ def test_a_purge_in_the_cleanup_is_marked_as_such():
     assert (found.smallest, found.before) == ("5s", "cleanup: tma")
 
 
+def test_the_purge_between_the_steps_and_the_cleanup_counts_as_one_between_two_valves():
+    """The cleanup may follow any step: of what the steps purge behind their last opening nothing may have been done."""
+    steps = [
+        purge("one", "9s"),
+        pulse("tma"),
+        purge("two", "7s"),
+        pulse("water"),
+        purge("end", "9s"),
+    ]
+    cleanup = [purge("rinse", "5s"), pulse("water")]
+    found = rows(*steps, cleanup=cleanup)["precursors"]
+    assert (found.smallest, found.before) == ("5s", "cleanup: water")
+    alone = rows(*steps[:2], purge("end", "9s"), cleanup=cleanup)["precursors"]
+    assert (alone.smallest, alone.before) == ("5s", "cleanup: water")
+
+
 def test_where_no_two_valves_follow_each_other_there_is_no_smallest_purge():
     found = rows(purge("one", "9s"), pulse("tma"), {**pulse("tma"), "name": "again"})["precursors"]
+    assert (found.smallest, found.before) == ("", "")
+    steps = [purge("one", "9s"), pulse("tma")]
+    found = rows(*steps, cleanup=[purge("rinse", "5s"), pulse("tma")])["precursors"]
     assert (found.smallest, found.before) == ("", "")
