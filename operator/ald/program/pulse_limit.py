@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 
 from ald.plant import timed_pulse
 from ald.plant.model import Plant, TimedPulse
 from ald.program.model import Instruction, Pulse, Timing
 from ald.units import format_duration
 
+MICROSECOND_NS = 1000
+
 
 def minimum_ns(cycle_ns: int, spread_ns: int, timing: Timing) -> int:
-    """Return the shortest width; `spread_ns` is how much the time of a write to its acknowledgement varies."""
-    return math.ceil((cycle_ns + spread_ns) / timing.max_relative_error)
+    """Return the shortest width, in whole microseconds as it is told; `spread_ns` is how much the time of a write to its acknowledgement varies."""
+    # The share as it was written: of the float nearest to it some quotients come out above what they are.
+    share = Fraction(str(timing.max_relative_error))
+    return math.ceil((cycle_ns + spread_ns) / share / MICROSECOND_NS) * MICROSECOND_NS
 
 
 def too_short(instructions: Sequence[Instruction], plant: Plant, limit_ns: int) -> Iterator[Pulse]:

@@ -22,6 +22,22 @@ def test_the_limit_is_what_is_uncertain_over_the_share_that_may_be(
     assert minimum_ns(cycle_ms * MS, spread_ms * MS, timing) == minimum_ms * MS
 
 
+@pytest.mark.parametrize(
+    ("cycle_us", "spread_ns", "relative", "minimum_us"),
+    [
+        (900, 0, 0.018, 50_000),
+        (900, 0, 0.036, 25_000),
+        (9_000, 0, 0.009, 1_000_000),
+        (2_000, 3_000_010, 0.2, 25_001),
+    ],
+)
+def test_a_pulse_of_the_length_that_is_told_as_the_shortest_is_long_enough(
+    cycle_us, spread_ns, relative, minimum_us
+):
+    limit_ns = minimum_ns(cycle_us * 1000, spread_ns, Timing(max_relative_error=relative))
+    assert limit_ns == minimum_us * 1000
+
+
 def test_a_pulse_as_long_as_the_limit_is_long_enough():
     steps = (pulse(25), Wait(path="p", name="w", duration_ns=1), pulse(24.999), pulse(26))
     assert [each.open_ns for each in too_short(steps, PLANT, 25 * MS)] == [24_999_000]
