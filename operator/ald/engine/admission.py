@@ -1,6 +1,7 @@
 """Whether a run may start now; everything that needs no hardware was decided before, when its program was compiled."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 import msgspec
 
@@ -12,7 +13,7 @@ from ald.engine.turn import Turn
 from ald.engine.widths import counted_on, widths_of
 from ald.errors import InvalidInputError, RefusedError
 from ald.plant.model import Mode
-from ald.program import pulse_limit
+from ald.program import figures, pulse_limit
 from ald.program.condition import Condition
 from ald.program.model import WaitFor, digest
 from ald.program.together import shared
@@ -39,12 +40,13 @@ def admit(turn: Turn, given: RunGiven) -> Run:
         RefusedError: it may not start now; the reason says why.
     """
     order = given.order
-    for reason, message in (
-        *_not_resumable(turn, order),
-        *_unfit(turn, order),
-        *_unready(turn),
-        *_unsafe(turn),
-        *_too_short(turn, given),
+    # One after another: each looks only at what the ones before have found sound.
+    for reason, message in chain(
+        _not_resumable(turn, order),
+        _unfit(turn, order),
+        _unready(turn),
+        _unsafe(turn),
+        _too_short(turn, given),
     ):
         raise RefusedError(reason, message)
     run = Run(
@@ -114,7 +116,7 @@ def _unfit(turn: Turn, order: RunOrder) -> Iterator[tuple[str, str]]:
             "PlantMismatch",
             "the program was compiled against another configuration; compile anew",
         )
-    fault = counter.fault(order.program)
+    fault = counter.fault(order.program) or figures.fault(order.program)
     if fault:
         yield "BadProgram", fault
     elif turn.state.layout is not None:

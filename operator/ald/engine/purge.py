@@ -49,6 +49,8 @@ def begin(turn: Turn, leaf: Purge) -> Verdict | None:
     before = setpoint.standing(turn, parameter, "the purge could not give it its value back")
     if isinstance(before, Failed):
         return before
+    # Refused where it may not be written, whatever stands there.
+    target = target_of(parameter, leaf.flow)
     end_ns = turn.run.due_ns + leaf.duration_ns
     phase = Purging(leaf=leaf, end_ns=end_ns, before=None, write=None, flowing_ns=None)
     if same_value(parameter, leaf.flow, before) and not reading.is_doubtful(
@@ -58,7 +60,7 @@ def begin(turn: Turn, leaf: Purge) -> Verdict | None:
         _flowing(turn, phase)
         return None
     setpoint.forget(turn, parameter.name)
-    token = turn.write(Lane.RECIPE, target_of(parameter, leaf.flow))
+    token = turn.write(Lane.RECIPE, target)
     turn.change_run(phase=replace(phase, before=before, write=token))
     return None
 

@@ -1,5 +1,7 @@
 """Which runs may start."""
 
+import math
+
 import pytest
 from msgspec.structs import replace
 
@@ -21,10 +23,13 @@ from unit.engine.programs import (
     PLANT,
     UID,
     S,
+    assign,
     compiled,
     loop,
     order,
+    prompt,
     purge,
+    ramp,
     valve,
     wait,
     wait_for,
@@ -67,6 +72,37 @@ def test_a_program_with_unsound_loops_is_refused():
     program = compiled(loop(2, wait(1)))
     broken = (replace(program.instructions[0], count=0), *program.instructions[1:])
     assert reason(World().ready(), order(replace(program, instructions=broken))) == "BadProgram"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (valve("tma", 0), "open_ns 0 "),
+        (valve("tma", 2**63 / MS), "open_ns "),
+        (purge(-1), "duration_ns -1000000 "),
+        (wait(2**63 / MS), "duration_ns "),
+        (replace(purge(250), flow=math.nan), "flow nan "),
+        (assign(math.inf), "value inf "),
+        (ramp(math.nan, 1.0), "to nan "),
+        (ramp(100, 0.0), "per_second 0.0 "),
+        (ramp(100, -1.0), "per_second -1.0 "),
+        (wait_for("true", (), stable_ms=-1, timeout_ms=1), "stable_ns "),
+        (wait_for("true", (), stable_ms=0, timeout_ms=2**63 / MS), "timeout_ns "),
+        (prompt(timeout_ms=2**63 / MS), "timeout_ns "),
+    ],
+)
+def test_a_figure_that_nobody_can_work_with_is_refused_before_the_run_begins(wrong, said):
+    """A rate of 0, or a value that is no number, would end the executor in the middle of the run."""
+    given = order(compiled(purge(250), wrong))
+    with pytest.raises(RefusedError, match=f"instruction 1: {said}") as refused:
+        World().ready().give(RunGiven(at_ns=1000 * S, order=given))
+    assert refused.value.reason == "BadProgram"
+
+
+@pytest.mark.parametrize("share", [0.0, -0.2, 1e-310, math.nan, math.inf])
+def test_a_share_of_the_width_that_none_can_be_is_refused(share):
+    program = replace(compiled(valve("tma", 40)), timing=Timing(max_relative_error=share))
+    assert reason(World().ready(), order(program)) == "BadProgram"
 
 
 def test_a_condition_that_is_none_is_refused():

@@ -29,6 +29,14 @@ def test_the_set_point_returns_to_its_value_before_the_purge():
     assert written(world) == [("mfc.setpoint", 40.0), ("mfc.setpoint", 16.0)]
 
 
+@pytest.mark.parametrize("beyond", [501.0, 1e308])
+def test_a_flow_that_may_not_be_written_ends_the_run_before_a_valve_opens(beyond):
+    world = World().ready().start(flow(20.0), purge(500, beyond), valve("tma", 40))
+    assert world.run_until_ended().outcome is RunOutcome.SAFETY_VIOLATION
+    assert written(world) == []
+    assert not world.trace
+
+
 def test_a_flow_that_is_set_already_is_not_written():
     world = World().ready().start(flow(20.0), purge(500, 20.0))
     world.run_until_ended()
