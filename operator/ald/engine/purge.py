@@ -1,7 +1,8 @@
 """A purge, and how much of it counts.
 
 A purge counts for an exclusion group when its gas is one of the group's and its commanded flow at least the group's minimum;
-and of a gas with a flow feedback only the time in which that is good and at least nine tenths of the commanded flow. A scan
+and of a gas with a flow feedback only the time in which that is good and at least nine tenths of the commanded flow, of one
+without only the time in which its set point does not read less. A scan
 speaks for the time up to the next one, and the next one confirms or takes that back. Of a flow whose set point has moved since
 it began it says nothing: what was purged from then on counts once a later one has confirmed it. Counted time adds up over
 purges until a valve of the group opens again.
@@ -20,7 +21,7 @@ from ald.engine.state import Exposure, Purging, State
 from ald.engine.turn import Turn
 from ald.engine.verdict import Done, Failed, Verdict
 from ald.plant.limits import FLOW_SHARE_MIN
-from ald.plant.model import ExclusionGroup
+from ald.plant.model import ExclusionGroup, Gas
 from ald.program.model import Purge
 from ald.records.scan import Scan
 from ald.units import DURATION_NS_MAX, format_duration
@@ -233,15 +234,25 @@ def _seen(exposure: Exposure, seen: Seen) -> Exposure:
 
 
 def _flow_good(state: State, phase: Purging, at_ns: int) -> bool:
-    """Tell whether the last scan shows the commanded flow at `at_ns`; a gas without feedback is believed."""
+    """Tell whether the last scan shows the commanded flow at `at_ns`; a gas without feedback is believed unless its set point reads less."""
     assert state.layout is not None, "a plant is loaded"
-    feedback = state.layout.gases[phase.leaf.gas].feedback
-    if feedback is None:
-        return True
-    found = reading.good(state, feedback)
+    gas = state.layout.gases[phase.leaf.gas]
+    found = reading.good(state, gas.feedback or gas.setpoint)
+    if gas.feedback is None:
+        return found is None or _has_moved(state, gas) or _is_enough(phase, found)
     if at_ns > _speaks_until_ns(state, phase):
         return False
-    return found is not None and found >= FLOW_SHARE_MIN * phase.leaf.flow
+    return found is not None and _is_enough(phase, found)
+
+
+def _is_enough(phase: Purging, found: float) -> bool:
+    return found >= FLOW_SHARE_MIN * phase.leaf.flow
+
+
+def _has_moved(state: State, gas: Gas) -> bool:
+    """Tell whether the set point has moved since the last scan began."""
+    written = state.written.get(gas.setpoint)
+    return written is not None and not reading.is_newer(state, written.moved_ns)
 
 
 def _counted_ns(state: State, phase: Purging, exposure: Exposure, at_ns: int) -> int:
@@ -264,9 +275,8 @@ def _trusted_until_ns(state: State, phase: Purging) -> int:
     """Return until when the flow counts as good without another scan; 0 where its set point has moved since the last one began."""
     assert state.layout is not None, "a plant is loaded"
     gas = state.layout.gases[phase.leaf.gas]
-    written = state.written.get(gas.setpoint)
-    has_moved = written is not None and not reading.is_newer(state, written.moved_ns)
-    return 0 if has_moved and gas.feedback is not None else _speaks_until_ns(state, phase)
+    is_doubtful = gas.feedback is not None and _has_moved(state, gas)
+    return 0 if is_doubtful else _speaks_until_ns(state, phase)
 
 
 def _speaks_until_ns(state: State, phase: Purging) -> int:
@@ -305,11 +315,12 @@ def _why(state: State, phase: Purging, group: ExclusionGroup, missing_ns: int) -
             "take it out of the group. No valve of the group opens until then"
         )
     gas = state.layout.gases[phase.leaf.gas]
-    found = reading.good(state, gas.feedback) if gas.feedback else None
+    shown = gas.feedback or gas.setpoint
+    found = reading.good(state, shown)
     seen = "not readable" if found is None else f"{found:g}"
     return (
         f"after {phase.leaf.name} group {group.name} still needs {format_duration(missing_ns)} of "
-        f"{gas.name} at {FLOW_SHARE_MIN * phase.leaf.flow:g} or more; {gas.feedback} is {seen}. "
+        f"{gas.name} at {FLOW_SHARE_MIN * phase.leaf.flow:g} or more; {shown} is {seen}. "
         "The gas keeps flowing and no valve opens until then"
     )
 

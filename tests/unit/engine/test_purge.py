@@ -282,3 +282,25 @@ def test_a_purge_whose_set_point_could_not_be_given_back_fails_before_it_moves_i
     why = "mfc.setpoint takes 5 to 500, and stands at 0, so the purge could not give it its value back"
     assert why in ended.message
     assert written(world) == []
+
+
+def test_of_a_gas_without_feedback_nothing_counts_while_its_set_point_reads_less():
+    """A hand on the panel, or the PLC's program, has turned it off: a scan says so, and the purge would be over in time."""
+    world = World().ready().start(flow(20.0, "Ar"), purge(500, 20.0, "Ar"), valve("tma", 40))
+    address = 20
+    kept: list[dict[int, int]] = []
+
+    def turn_off():
+        kept.append(dict(world.words))
+        world.words[address] = world.words[address + 1] = 0
+
+    world.at(100 * MS, turn_off)
+    world.run_for(3 * S)
+    (hold,) = world.events(HoldStarted)
+    assert hold.reason == "PurgeFlowLow"
+    assert "mfc-2.setpoint is 0" in hold.message
+    assert not world.trace
+    world.words.update({at: kept[0][at] for at in (address, address + 1)})
+    back_ns = world.now
+    assert world.run_until_ended().outcome is RunOutcome.COMPLETED
+    assert world.trace[0][0] - back_ns >= 150 * MS
