@@ -131,15 +131,17 @@ class Diary:
             last = self._unwritten.last if self._unwritten is not None else None
             self._memory.remember(Remembered(run=None, unsafe=self.unsafe, last=last))
 
-    def catch_up(self, *, within_s: float = 0.0) -> None:
-        """Have the end of a run written to the ledger, where that is due, and wait so long for it.
+    def catch_up(self, *, within_s: float = 0.0) -> bool:
+        """Have the end of a run written to the ledger, where that is due, and wait so long for it; False while it is on its way.
 
         What the volume refuses stays due, and so does what it has not taken yet.
         """
-        if self._has_come(within_s=within_s) and self._unwritten is not None:
+        if not self._has_come(within_s=within_s):
+            return False
+        if self._unwritten is not None:
             task = self._thread.submit(write_ledger, self._path, self._unwritten)
             self._going = (self._unwritten, task)
-            self._has_come(within_s=within_s)
+        return self._has_come(within_s=within_s)
 
     def close(self) -> None:
         """Leave everything to the next executor."""

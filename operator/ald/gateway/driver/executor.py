@@ -66,8 +66,8 @@ QUIET_NS = 50_000_000
 SIGNALS_MAX = 64
 """Marks of signals taken from their pipe at once."""
 
-LAST_WRITE_S = 10.0
-"""An executor that ends waits this long for its volume to take the end of the last run; its successor knows it from memory."""
+LAST_WAITS_MAX = 40
+"""An executor that ends waits so many sleeps, ten seconds, for its volume to take the end of the last run; its successor knows it from memory."""
 
 ROUNDS_MAX = 100
 """Rounds of news before the loop goes on to other things."""
@@ -390,6 +390,10 @@ class Executor:
             self._station.close()
         self._parts.commands.close()
         self._parts.reserver.close()
-        self._parts.diary.catch_up(within_s=LAST_WRITE_S)
+        for _ in range(LAST_WAITS_MAX):
+            if self._parts.diary.catch_up(within_s=SLEEP_NS_MAX / 1e9):
+                break
+            # Whoever waits for a volume has not died.
+            alive.stamp(self._parts.settings.alive, self._parts.clock.monotonic_ns())
         self._parts.diary.close()
         self._parts.recorder.close()

@@ -51,8 +51,8 @@ class Reserver:
         return done
 
     def close(self) -> None:
-        """Wait for what is on its way, and for nothing else."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        """Wait for nothing: what is on its way concerns a run that has ended, and a file is replaced whole or not at all."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _done(self, now_ns: int) -> Reserved | None:
         if self._going is None or not self._going[1].done():

@@ -1,0 +1,43 @@
+"""A volume that hangs: whoever writes a file of which the new one is a pipe waits until somebody reads it."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from ald.records.event import RunEnded, RunOutcome
+from fixtures.run_order import order_of
+from fixtures.wait import eventually
+from integration.driver_runs import LONG, idle_bench, looped
+
+pytestmark = pytest.mark.integration
+
+STOPS_WITHIN_S = 18.0
+"""The safe state, the ten seconds that the volume is waited for, and what a busy host takes."""
+
+
+@pytest.fixture
+def bench(simulator, start_driver):
+    return idle_bench(simulator, start_driver)
+
+
+@pytest.mark.parametrize("name", ["runs.bin.new", "reserved.bin.new"])
+def test_a_volume_that_hangs_has_nobody_taken_for_dead_who_is_told_to_end(bench, name):
+    driver, simulator, plant = bench
+    tasks, supervisor = Path(f"/proc/{driver.executor_pid}/task"), driver.supervisor_pid
+    driver.run(order_of(plant, looped(100, *LONG)))
+    eventually(lambda: bool(simulator.state()["open_valves"]), within_s=10)
+    os.mkfifo(driver.directory / "state" / name)
+    if name.startswith("reserved"):
+        # A thread writes it, as soon as the run has come far enough.
+        eventually(lambda: len(list(tasks.iterdir())) > 1, within_s=20)
+    began = time.monotonic()
+    os.kill(supervisor, signal.SIGTERM)
+    eventually(lambda: any(line["event"] == "driver_stopped" for line in driver.log), within_s=40)
+    assert time.monotonic() - began < STOPS_WITHIN_S
+    assert [line["status"] for line in driver.log if line["event"] == "driver_stopped"] == [0]
+    assert not simulator.state()["open_valves"]
+    assert [ended.outcome for ended in driver.of(RunEnded)] == [RunOutcome.SHUTDOWN]
+    assert "executor_died" not in [line["event"] for line in driver.log]
