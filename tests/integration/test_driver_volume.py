@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from ald.plant.model import digest
 from ald.records.event import RunEnded, RunOutcome
 from fixtures.run_order import order_of
 from fixtures.wait import eventually
@@ -41,3 +43,26 @@ def test_a_volume_that_hangs_has_nobody_taken_for_dead_who_is_told_to_end(bench,
     assert not simulator.state()["open_valves"]
     assert [ended.outcome for ended in driver.of(RunEnded)] == [RunOutcome.SHUTDOWN]
     assert "executor_died" not in [line["event"] for line in driver.log]
+
+
+def test_a_configuration_that_a_hanging_volume_does_not_take_is_refused_and_nobody_taken_for_dead(
+    bench,
+):
+    driver, _, plant = bench
+    executor = driver.executor_pid
+    pipe = driver.directory / "state" / "plant.bin.new"
+    os.mkfifo(pipe)
+    changed = replace(plant, scan_period_ns=2 * plant.scan_period_ns)
+    for why in ("has not answered", "still on its way"):
+        error = driver.load(changed).error
+        assert error is not None
+        assert error.reason == "VolumeUnwritable"
+        assert why in error.message
+    assert driver.executor_pid == executor
+    # It answers again.
+    with pipe.open("rb") as reader:
+        pipe.unlink()
+        reader.read()
+    eventually(lambda: driver.load(changed).error is None, within_s=10)
+    assert driver.executor_pid == executor
+    assert driver.status().plant_digest == digest(changed)

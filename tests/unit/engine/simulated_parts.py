@@ -12,6 +12,7 @@ from ald.engine.effects import Reserve
 from ald.engine.inputs import Reserved
 from ald.gateway.driver.diary import Diary
 from ald.gateway.driver.files import write_reservation
+from ald.gateway.driver.plant_file import PlantFile
 from ald.records.event import Event
 from ald.records.scan import decode_scan, encode_scan
 from unit.engine.programs import MS
@@ -113,9 +114,14 @@ class Inline(futures.Executor):
         return done
 
 
-def diary(sim: Simulation, memory: RunMemory) -> Diary:
-    """Return the diary of one more session."""
-    return Diary(memory, sim.ledger, len(sim.journal), reserved=sim.reserved, thread=Inline())
+def volume(sim: Simulation, memory: RunMemory) -> dict[str, Any]:
+    """Return what one more session has on its volume."""
+    thread = Inline()
+    return {
+        "diary": Diary(memory, sim.ledger, len(sim.journal), reserved=sim.reserved, thread=thread),
+        "plant_file": PlantFile(sim.directory / "plant.bin", thread=thread),
+        "reserver": FakeReserver(sim),
+    }
 
 
 class Clock:

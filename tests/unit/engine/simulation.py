@@ -62,7 +62,7 @@ from unit.engine.programs import (
     timed,
     valve,
 )
-from unit.engine.simulated_parts import BrokenError, Clock, Crash, FakeRecorder, FakeReserver, diary
+from unit.engine.simulated_parts import BrokenError, Clock, Crash, FakeRecorder, volume
 from unit.engine.simulated_plc import TIMED, VALVES, Plc
 from unit.engine.simulated_rules import MOVED_NS, Rules
 from unit.engine.simulated_wire import SOCKET, FakeConnection
@@ -338,17 +338,15 @@ class Simulation:
     def _session(self) -> None:
         memory = RunMemory(self.directory / "run.state")
         recorder: Any = FakeRecorder(self)
-        reserver: Any = FakeReserver(self)
         # None of these touches a file or a socket.
-        settings: Any = SimpleNamespace(plant="", alive="")
+        settings: Any = SimpleNamespace(alive="")
         commands: Any = mock.Mock(filenos=lambda: [COMMANDS], serve=self.serve)
         parts = Parts(
             settings=settings,
             clock=self.clock,
             log=Lines(Level.ERROR),
             recorder=recorder,
-            diary=diary(self, memory),
-            reserver=reserver,
+            **volume(self, memory),
             commands=commands,
             unit_random=self.rng.random,
             signals_fd=SIGNALS,
@@ -387,7 +385,7 @@ def play(seed: int, life: Callable[[int, Path], Simulation] = Simulation) -> Sim
             mock.patch(f"{module}.ready.select", SimpleNamespace(select=sim.select)),
             mock.patch("ald.kit.garbage.gc", mock.MagicMock()),
             mock.patch(f"{module}.executor.os.read", sim.heard),
-            mock.patch(f"{module}.executor.write_plant", keep),
+            mock.patch(f"{module}.plant_file.write_plant", keep),
             mock.patch(f"{module}.executor.alive.stamp"),
             mock.patch(f"{module}.files.os.fsync"),
         ):

@@ -24,6 +24,7 @@ from ald.gateway.driver.executor import Executor, Parts
 from ald.gateway.driver.files import read_plant
 from ald.gateway.driver.memory import RunMemory
 from ald.gateway.driver.output import output
+from ald.gateway.driver.plant_file import PlantFile
 from ald.gateway.driver.recorder import Recorder
 from ald.gateway.driver.requests import check_usable
 from ald.gateway.driver.reserver import Reserver
@@ -221,6 +222,7 @@ def run_executor(settings: Settings, clock: Clock, log: Lines, parent: int) -> i
             log=log,
             recorder=recorder,
             diary=_diary(settings, recorder, log),
+            plant_file=PlantFile(settings.plant),
             commands=Commands(settings.socket),
             unit_random=random.SystemRandom().random,
             signals_fd=wake_read,

@@ -35,7 +35,7 @@ from ald.errors import InvalidInputError, RefusedError
 from ald.gateway.driver import alive, ready, requests
 from ald.gateway.driver.commands import Commands, Glance
 from ald.gateway.driver.diary import Diary
-from ald.gateway.driver.files import write_plant
+from ald.gateway.driver.plant_file import PlantFile
 from ald.gateway.driver.realtime import Jitter
 from ald.gateway.driver.recorder import Recorder
 from ald.gateway.driver.reserver import Reserver
@@ -81,6 +81,7 @@ class Parts(msgspec.Struct, frozen=True):
     log: Lines
     recorder: Recorder
     diary: Diary
+    plant_file: PlantFile
     commands: Commands
     unit_random: Callable[[], float]
     signals_fd: int
@@ -261,9 +262,7 @@ class Executor:
         """Keep what has to outlive this process, before it becomes true."""
         parts = self._parts
         try:
-            for effect in effects:
-                if isinstance(effect, UsePlant):
-                    write_plant(parts.settings.plant, effect.plant)
+            parts.plant_file.before(now, effects)
             if effects or now is not self._state:
                 parts.diary.before(self._state, now, effects, parts.recorder.last_record)
         except OSError as error:
@@ -389,6 +388,7 @@ class Executor:
         if self._station is not None:
             self._station.close()
         self._parts.commands.close()
+        self._parts.plant_file.close()
         self._parts.reserver.close()
         for _ in range(LAST_WAITS_MAX):
             if self._parts.diary.catch_up(within_s=SLEEP_NS_MAX / 1e9):

@@ -65,6 +65,7 @@ def executing(state: State, recorder: Recorder, diary: Diary) -> Executor:
         log=Lines(stream=io.StringIO()),
         recorder=recorder,
         diary=diary,
+        plant_file=nothing,
         commands=nothing,
         unit_random=nothing,
         signals_fd=0,
