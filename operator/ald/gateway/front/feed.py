@@ -127,8 +127,16 @@ class Feed:
         return self._marks
 
     def note(self, key: str) -> bytes:
-        """Return what was stored under `key` beside some batch, b"" if nothing was."""
-        return self._meta("note." + key, b"")
+        """Return what was stored under `key` beside some batch, b"" if nothing was.
+
+        Raises:
+            CorruptRecordError: the file is damaged.
+            StoreError: not now.
+        """
+        try:
+            return self._meta("note." + key, b"")
+        except sqlite3.Error as error:
+            raise self._translated(error) from error
 
     def store(
         self, ring: str, records: Sequence[RingRecord], notes: Mapping[str, bytes], wall_ns: int

@@ -128,6 +128,10 @@ class Worker:
             self._let_go()
             lasting = isinstance(error, PermanentError)
             return Drained(ok=False, message=str(error), lasting=lasting)
+        except OSError as error:
+            # Without descriptors or memory, or with a volume that it may not use, it still takes a stop.
+            self._let_go()
+            return Drained(ok=False, message=f"the journal or the ring cannot be opened: {error}")
         return drained
 
     def read(self, after: int, records_max: int) -> FeedBatch:

@@ -2,6 +2,7 @@ import asyncio
 import threading
 
 import pytest
+from msgspec.structs import replace
 from typing_extensions import override
 
 from ald.errors import CorruptRecordError, StoreError
@@ -18,6 +19,7 @@ from fixtures.plants import small_plant
 from fixtures.records import plant_loaded, pulse_done, scan_of, session_ended, session_started
 
 PLANT = small_plant()
+PAGE_BYTES = 4096
 KEEP = Keep(age_ns=10**15, bytes_max=1 << 30)
 
 
@@ -142,6 +144,42 @@ def test_a_damaged_file_is_said_and_left_alone(worker, settings):
     assert not drained.ok
     assert "is damaged" in drained.message
     assert settings.feed.read_bytes() == b"no database" * 1000
+
+
+def test_damage_where_only_the_front_itself_looks_is_said_and_does_not_end_it(
+    worker, ring, settings
+):
+    large = replace(PLANT, parameters=PLANT.parameters * 400)
+    ring.append(EVENT, plant_loaded(large))
+    assert worker.turn().ok
+    worker.close()
+    data = bytearray(settings.feed.read_bytes())
+    # Of a long value each page begins with the number of the next one.
+    for page in range(10 * PAGE_BYTES, len(data), PAGE_BYTES):
+        data[page : page + 4] = b"\xff" * 4
+    settings.feed.write_bytes(data)
+    drained = worker.turn()
+    assert not drained.ok
+    assert drained.lasting
+    assert "is damaged" in drained.message
+
+
+@pytest.mark.parametrize("name", ["state", "ring"])
+def test_what_cannot_be_opened_is_said_until_it_can(worker, settings, tmp_path, name):
+    if name == "state":
+        (tmp_path / "state").rename(tmp_path / "elsewhere")
+    else:
+        settings.ring.mkdir()
+    for _ in range(2):
+        drained = worker.turn()
+        assert not drained.ok
+        assert not drained.lasting
+        assert str(tmp_path) in drained.message
+    if name == "state":
+        (tmp_path / "elsewhere").rename(tmp_path / "state")
+    else:
+        settings.ring.rmdir()
+    assert worker.turn().ok
 
 
 def test_a_damaged_record_ends_trust_in_the_journal_but_not_recording(worker, ring, settings):
