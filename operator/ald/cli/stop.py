@@ -36,6 +36,9 @@ ANSWER_TIMEOUT_S = 5.0
 CONFIRM_TIMEOUT_S = 15.0
 """Longest wait for the safe state; the driver itself gives up after 10 s and says so."""
 
+SUCCESSOR_S = 1.5
+"""How long a stop waits for the successor of a driver that is away or dies before it answers; it is there within half a second."""
+
 LOOK_INTERVAL_S = 0.1
 REASON = "stopped by hand with ald stop"
 
@@ -99,7 +102,19 @@ def _over_https(
 
 
 def _beside(run_dir: Path) -> tuple[DriverStatus, DriverStatus]:
+    """Stop the driver that is there, or the one that takes its place: told twice it is done once."""
     clock = SystemClock()
+    until_ns = clock.monotonic_ns() + int(SUCCESSOR_S * 1e9)
+    while True:
+        try:
+            return _told(run_dir, clock)
+        except PeerError:
+            if clock.monotonic_ns() >= until_ns:
+                raise
+        time.sleep(LOOK_INTERVAL_S)  # noqa: TID251 -- no event loop here
+
+
+def _told(run_dir: Path, clock: SystemClock) -> tuple[DriverStatus, DriverStatus]:
     with _connected(run_dir / "driver.sock") as driver:
         before = _ask(driver, GetStatus()).status
         order = AbortOrder(reason=REASON, by="ald stop")

@@ -1,10 +1,15 @@
+import threading
+import time
+
 import msgspec
 import pytest
 
-from ald.cli.stop import is_confirmed, is_under_way, summary
+from ald.cli.stop import is_confirmed, is_under_way, stop, summary
+from ald.errors import PeerError
 from ald.records.event import MachineState, RunIdentity, RunOutcome
-from ald.wire import RunProgress
-from fixtures.driver import CONNECTED, IDLE
+from ald.wire import AbortRun, RunProgress
+from fixtures.driver import CONNECTED, IDLE, FakeDriver
+from fixtures.wait import eventually
 
 
 def run(uid="u-1", outcome=None):
@@ -69,3 +74,31 @@ def test_a_summary_says_what_became_of_machine_run_and_link():
     assert summary(ON, now) == (
         "the machine is Aborted; look at it; run first ended: Aborted; no connection to the PLC (no answer)"
     )
+
+
+def test_a_stop_reaches_the_successor_of_a_driver_that_dies_before_it_answers(tmp_path, capsys):
+    path = tmp_path / "driver.sock"
+    first, later = FakeDriver(path), []
+    first.silent = True
+
+    def replace():
+        eventually(lambda: bool(first.asked), within_s=10)
+        first.close()
+        time.sleep(0.3)
+        later.append(FakeDriver(path))
+
+    replacing = threading.Thread(target=replace)
+    replacing.start()
+    stop(run_dir=tmp_path)
+    replacing.join()
+    assert first.orders() == []
+    assert [type(order) for order in later[0].orders()] == [AbortRun]
+    assert capsys.readouterr().out.startswith("safe state confirmed by the PLC")
+    later[0].close()
+
+
+def test_a_stop_that_no_driver_takes_is_given_up_in_time(tmp_path):
+    began = time.monotonic()
+    with pytest.raises(PeerError, match="no driver answers at"):
+        stop(run_dir=tmp_path)
+    assert time.monotonic() - began < 10
