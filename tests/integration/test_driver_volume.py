@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from ald.plant.model import digest
-from ald.records.event import RunEnded, RunOutcome
+from ald.records.event import RunEnded, RunOutcome, RunStarted
 from fixtures.run_order import order_of
 from fixtures.wait import eventually
 from integration.driver_runs import LONG, idle_bench, looped
@@ -66,3 +66,24 @@ def test_a_configuration_that_a_hanging_volume_does_not_take_is_refused_and_nobo
     eventually(lambda: driver.load(changed).error is None, within_s=10)
     assert driver.executor_pid == executor
     assert driver.status().plant_digest == digest(changed)
+
+
+def test_a_run_that_a_hanging_volume_does_not_take_is_refused_and_nobody_taken_for_dead(bench):
+    driver, simulator, plant = bench
+    executor = driver.executor_pid
+    pipe = driver.directory / "state" / "runs.bin.new"
+    os.mkfifo(pipe)
+    order = order_of(plant, looped(100, *LONG))
+    error = driver.run(order).error
+    assert error is not None
+    assert error.reason == "VolumeUnwritable"
+    assert "has not answered" in error.message
+    assert driver.executor_pid == executor
+    # It answers again.
+    with pipe.open("rb") as reader:
+        pipe.unlink()
+        reader.read()
+    eventually(lambda: driver.run(order).error is None, within_s=10)
+    assert driver.executor_pid == executor
+    eventually(lambda: bool(simulator.state()["open_valves"]), within_s=10)
+    assert len(driver.of(RunStarted)) == 1

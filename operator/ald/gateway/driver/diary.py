@@ -2,7 +2,7 @@
 
 Two places: memory that outlives the process has the run to the leaf; the ledger on the volume outlives pod and host. It is
 written when a run begins, before its first step, and once its end has become calm: no closing of a valve waits for a disk.
-That of an end is left to a thread, so that a volume that hangs for a while is no reason to take the loop for dead.
+A thread writes it, so that a volume that hangs for a while is no reason to take the loop for dead.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 START_WAITS_S = 1.0
 """The beginning of a run waits this long for the end of the last one to come to the volume, and is refused then."""
 
+BEGINNING_WAITS_S = 3.0
+"""And so long for the volume to take itself: whoever waits longer for both is taken for dead."""
+
 
 class Diary:
     """What earlier executors left, and what this one leaves.
@@ -53,7 +56,7 @@ class Diary:
         is_lost: bool = False,
         thread: Executor | None = None,
     ) -> None:
-        """Begin; `is_lost` begins a new ledger in the place of a damaged one. What may wait for the disk is left to `thread`.
+        """Begin; `is_lost` begins a new ledger in the place of a damaged one. What goes to the disk is left to `thread`.
 
         Raises:
             CorruptRecordError: the ledger is damaged.
@@ -102,7 +105,7 @@ class Diary:
                 raise OSError(errno.EBUSY, "the end of the last run is still on its way to it")
             # Where it fails only after the volume has the new one, the old one is due again.
             self._unwritten = _ledger(was, None)
-            write_ledger(self._path, _ledger(now, present))
+            self._begin(_ledger(now, present))
             self._begins_at = last_record + started
             self._unwritten = None
         if ended:
@@ -118,6 +121,18 @@ class Diary:
             self._unwritten = _ledger(now, present)
             self._tell(now)
             self._memory.remember(Remembered(run=None, unsafe=self.unsafe, last=now.last_run))
+
+    def _begin(self, begun: Ledger) -> None:
+        """Have the beginning of a run come to the volume; it may still come when it was refused for having taken too long.
+
+        Raises:
+            OSError: it has not.
+        """
+        task = self._thread.submit(write_ledger, self._path, begun)
+        self._going = (begun, task)
+        if not self._has_come(within_s=BEGINNING_WAITS_S):
+            raise OSError(errno.ETIMEDOUT, f"it has not answered for {BEGINNING_WAITS_S:g} s")
+        task.result()
 
     def _tell(self, now: State) -> None:
         self.unsafe = unsafe(now)

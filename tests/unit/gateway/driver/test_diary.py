@@ -281,3 +281,30 @@ def test_a_volume_that_hangs_keeps_nobody_waiting_for_the_end_of_a_run_and_takes
     assert Diary(RunMemory(tmp_path / "o"), tmp_path / "r", 0).found is None
     diary.before(*start)
     assert Diary(RunMemory(tmp_path / "p"), tmp_path / "r", 0).found is not None
+
+
+def test_a_run_that_was_refused_for_a_volume_that_hung_is_taken_back_when_it_has_come(
+    tmp_path, stalled, monkeypatch
+):
+    monkeypatch.setattr(diary_module, "BEGINNING_WAITS_S", 0.01)
+    stall, go_on = stalled
+    world = World().ready().start(wait(10))
+    diary = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0)
+    state, refused = State(), 0
+    stall()
+    for _, now, effects in replay(world.inputs):
+        if any(isinstance(e, Journal) and isinstance(e.event, RunStarted) for e in effects):
+            with pytest.raises(OSError, match="not answered"):
+                diary.before(state, now, effects, 10)
+            refused += 1
+            break
+        diary.before(state, now, effects, 10)
+        diary.after(effects)
+        state = now
+    assert refused == 1
+    assert not diary.catch_up(), "on its way"
+    go_on()
+    while not diary.catch_up(within_s=10):
+        pass
+    left = Diary(RunMemory(tmp_path / "n"), tmp_path / "r", 0)
+    assert (left.found, left.ledger.uids) == (None, ())
