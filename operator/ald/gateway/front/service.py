@@ -168,8 +168,9 @@ class Service:
 
     async def _post_abort(self, request: web.Request) -> web.Response:
         uid = request.match_info["uid"]
-        # First, as the words are waited for.
-        self._aborted.append(uid)
+        # First, as the words are waited for; once, however often it is told.
+        if uid not in self._aborted:
+            self._aborted.append(uid)
         order = await _to_make_safe(request, _UNSAID)
         return await self.make_safe(AbortRun(uid=uid, order=order))
 

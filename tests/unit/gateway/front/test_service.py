@@ -1,16 +1,16 @@
 """What makes safe reaches whichever driver is there in time."""
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
-from ald.errors import PeerError, StoreError
+from ald.errors import PeerError, RefusedError, StoreError
 from ald.gateway.front.board import Board
-from ald.gateway.front.service import SUCCESSOR_NS, Service
+from ald.gateway.front.service import ABORTED_MAX, SUCCESSOR_NS, Service
 from ald.records.event import RunOutcome
 from ald.wire import AbortOrder, AbortRun, DriverReply, RunProgress
 from fixtures.driver import IDLE
@@ -132,3 +132,14 @@ async def test_without_a_sound_journal_no_attempt_at_a_run_begins_either():
     assert driver.asked == []
     # What has begun is only looked at.
     assert (await asked._post_run(request(msgspec.json.encode(RUN)))).status == 200
+
+
+async def test_an_abort_told_again_and_again_makes_nobody_forget_another_one(monkeypatch):
+    monkeypatch.setattr(Board, "journal_ok", True)
+    asked = service(Away(times=0, each_ns=1))
+    for uid in (RUN.run.uid, *["another"] * 2 * ABORTED_MAX):
+        sent = cast("Any", request(b"{}"))
+        sent.match_info = {"uid": uid}
+        await asked._post_abort(sent)
+    with pytest.raises(RefusedError, match="was aborted before this order"):
+        await asked._post_run(request(msgspec.json.encode(RUN)))
