@@ -113,12 +113,21 @@ class Commands:
             client, _ = self._listener.accept()
         except BlockingIOError:
             return None
+        except OSError:
+            # For want of a descriptor, or the client has gone already. Whoever waits for a stop gets the place of another.
+            self._drop_silent()
+            return None
         client.setblocking(False)  # noqa: FBT003 -- the standard library's signature
         if len(self._clients) >= CLIENTS_MAX:
-            self._drop(next(iter(self._clients)))
+            self._drop_silent()
         number = client.fileno()
         self._clients[number] = (client, packets.Joiner())
         return number
+
+    def _drop_silent(self) -> None:
+        """End the connection that has been silent for longest, if there is any."""
+        if self._clients:
+            self._drop(next(iter(self._clients)))
 
     def _receive(
         self,

@@ -49,7 +49,7 @@ from ald.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Coroutine, Mapping
 
     from aiohttp.typedefs import Handler, Middleware
 
@@ -239,9 +239,10 @@ class Service:
             return _json(reply.error, status=409)
         return _json(self._board.status)
 
-    async def _patiently(self, wait: Awaitable[None]) -> None:
+    async def _patiently(self, wait: Coroutine[object, object, None]) -> None:
         """Wait among at most `WAITING_MAX` others."""
         if self._waiting >= WAITING_MAX:
+            wait.close()
             await asyncio.sleep(0)
             raise web.HTTPTooManyRequests(text=f"{WAITING_MAX} long polls wait already; ask later")
         self._waiting += 1

@@ -47,3 +47,8 @@ def test_a_stamp_is_replaced_in_place_so_that_no_moment_and_no_full_volume_looks
     held.close()
     assert seen == [b"%020d\n" % NOW]
     assert alive.is_turning(tmp_path / "a", NOW + 1)
+
+
+def test_a_stamp_that_cannot_be_left_is_missing_and_ends_nobody(tmp_path):
+    (tmp_path / "a").mkdir()
+    alive.stamp(tmp_path / "a", NOW)

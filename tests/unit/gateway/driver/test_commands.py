@@ -1,7 +1,11 @@
 """The socket: whole messages, several clients, nonsense."""
 
+import contextlib
+import os
+import resource
 import select
 import socket
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -148,6 +152,30 @@ def test_a_stop_is_let_in_though_others_hold_every_connection_and_the_one_silent
     for client in (spoke, *others):
         assert server.ask(client, GetStatus()).id == 7
     for client in clients:
+        client.close()
+
+
+def test_where_no_descriptor_is_left_the_one_silent_for_longest_makes_room(server):
+    silent, spoke = server.client(), server.client()
+    for _ in range(2):
+        server.turn()
+    server.ask(spoke, GetStatus())
+    used = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with server.client() as stop:
+        open_now = [int(each.name) for each in Path("/proc/self/fd").iterdir()]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(open_now), used[1]))
+        try:
+            with contextlib.ExitStack() as taken:
+                with contextlib.suppress(OSError):
+                    while True:
+                        taken.callback(os.close, os.dup(0))
+                server.turn()
+                assert server.ask(stop, GetStatus()).id == 7
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, used)
+    assert silent.recv(10) == b""
+    assert server.ask(spoke, GetStatus()).id == 7
+    for client in (silent, spoke):
         client.close()
 
 
