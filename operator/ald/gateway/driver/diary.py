@@ -128,8 +128,7 @@ class Diary:
         Raises:
             OSError: it has not.
         """
-        task = self._thread.submit(write_ledger, self._path, begun)
-        self._going = (begun, task)
+        task = self._send(begun)
         if not self._has_come(within_s=BEGINNING_WAITS_S):
             raise OSError(errno.ETIMEDOUT, f"it has not answered for {BEGINNING_WAITS_S:g} s")
         task.result()
@@ -154,14 +153,19 @@ class Diary:
         if not self._has_come(within_s=within_s):
             return False
         if self._unwritten is not None:
-            task = self._thread.submit(write_ledger, self._path, self._unwritten)
-            self._going = (self._unwritten, task)
+            self._send(self._unwritten)
         return self._has_come(within_s=within_s)
 
     def close(self) -> None:
         """Leave everything to the next executor."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._memory.close()
+
+    def _send(self, ledger: Ledger) -> Future[None]:
+        """Have this written, in place of whatever the volume has; nothing may be on its way."""
+        task = self._thread.submit(write_ledger, self._path, ledger)
+        self._going = (ledger, task)
+        return task
 
     def _has_come(self, *, within_s: float) -> bool:
         """Tell whether nothing is on its way to the volume, or comes to it or fails within that time."""
