@@ -17,6 +17,9 @@ DURATION_PATTERN = r"^([0-9]+(\.[0-9]{1,6})?(ms|s|m|h))+$"
 DURATION_NS_MAX = 30 * 24 * 3600 * 1_000_000_000
 """Thirty days: longer than any run; a bound for arithmetic, not a recommendation."""
 
+RELATIVE_ERROR_MIN, RELATIVE_ERROR_MAX = 0.001, 1
+"""What `timing.maxRelativeError` of a recipe may be: a share of a pulse's length."""
+
 _UNIT_NS = {"ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]{1,6})?)(ms|s|m|h)")
 _WHOLE = re.compile(DURATION_PATTERN)

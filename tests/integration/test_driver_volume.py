@@ -1,5 +1,6 @@
 """A volume that hangs: whoever writes a file of which the new one is a pipe waits until somebody reads it."""
 
+import contextlib
 import os
 import signal
 import time
@@ -23,6 +24,24 @@ STOPS_WITHIN_S = 18.0
 @pytest.fixture
 def bench(simulator, start_driver):
     return idle_bench(simulator, start_driver)
+
+
+@contextlib.contextmanager
+def hanging(driver, name):
+    """Let the volume hang where this file would be replaced; it answers again behind the block, and nobody has died of it."""
+    executor, pipe = driver.executor_pid, driver.directory / "state" / name
+    os.mkfifo(pipe)
+    yield
+    assert driver.executor_pid == executor
+    with pipe.open("rb") as reader:
+        pipe.unlink()
+        reader.read()
+
+
+def check_not_taken(error, why):
+    assert error is not None
+    assert error.reason == "VolumeUnwritable"
+    assert why in error.message
 
 
 @pytest.mark.parametrize("name", ["runs.bin.new", "reserved.bin.new"])
@@ -50,19 +69,10 @@ def test_a_configuration_that_a_hanging_volume_does_not_take_is_refused_and_nobo
 ):
     driver, _, plant = bench
     executor = driver.executor_pid
-    pipe = driver.directory / "state" / "plant.bin.new"
-    os.mkfifo(pipe)
     changed = replace(plant, scan_period_ns=2 * plant.scan_period_ns)
-    for why in ("has not answered", "still on its way"):
-        error = driver.load(changed).error
-        assert error is not None
-        assert error.reason == "VolumeUnwritable"
-        assert why in error.message
-    assert driver.executor_pid == executor
-    # It answers again.
-    with pipe.open("rb") as reader:
-        pipe.unlink()
-        reader.read()
+    with hanging(driver, "plant.bin.new"):
+        for why in ("has not answered", "still on its way"):
+            check_not_taken(driver.load(changed).error, why)
     eventually(lambda: driver.load(changed).error is None, within_s=10)
     assert driver.executor_pid == executor
     assert driver.status().plant_digest == digest(changed)
@@ -71,18 +81,9 @@ def test_a_configuration_that_a_hanging_volume_does_not_take_is_refused_and_nobo
 def test_a_run_that_a_hanging_volume_does_not_take_is_refused_and_nobody_taken_for_dead(bench):
     driver, simulator, plant = bench
     executor = driver.executor_pid
-    pipe = driver.directory / "state" / "runs.bin.new"
-    os.mkfifo(pipe)
     order = order_of(plant, looped(100, *LONG))
-    error = driver.run(order).error
-    assert error is not None
-    assert error.reason == "VolumeUnwritable"
-    assert "has not answered" in error.message
-    assert driver.executor_pid == executor
-    # It answers again.
-    with pipe.open("rb") as reader:
-        pipe.unlink()
-        reader.read()
+    with hanging(driver, "runs.bin.new"):
+        check_not_taken(driver.run(order).error, "has not answered")
     eventually(lambda: driver.run(order).error is None, within_s=10)
     assert driver.executor_pid == executor
     eventually(lambda: bool(simulator.state()["open_valves"]), within_s=10)

@@ -1,5 +1,6 @@
 """The link over a network that delays, loses, repeats and reorders packets: never a wrong value, a write done twice, or a hang."""
 
+import functools
 import time
 
 import pytest
@@ -40,7 +41,13 @@ def simulator(wire, tmp_path):
     made.stop()
 
 
-def story_over(wire, simulator, manner, *, window, timeout_s, shown=lambda told: True):
+@pytest.fixture
+def story_over(wire, simulator):
+    """`tell`, over the wire of the test to its simulator."""
+    return functools.partial(tell, wire, simulator)
+
+
+def tell(wire, simulator, manner, *, window, timeout_s, shown=lambda told: True):
     """Write and read for a while over a wire of this manner, then over a sound one, and compare with what the PLC did.
 
     A while ends when the manner has `shown`, too, so that nothing is said of a wire that happened to do no harm.
@@ -66,65 +73,42 @@ def story_over(wire, simulator, manner, *, window, timeout_s, shown=lambda told:
 
 @pytest.mark.requirement("FI-NL-01", "FI-PD-04")
 @WINDOWS
-def test_a_delay_that_is_shorter_than_the_time_out_costs_time_and_nothing_else(
-    wire, simulator, window
-):
-    told = story_over(wire, simulator, Manner(delay_s=0.5), window=window, timeout_s=10)
+def test_a_delay_that_is_shorter_than_the_time_out_costs_time_and_nothing_else(story_over, window):
+    told = story_over(Manner(delay_s=0.5), window=window, timeout_s=10)
     assert told.errors == []
     assert told.driver.link.counters.reconnects == 0
 
 
 @pytest.mark.requirement("FI-NL-03", "FI-PD-03")
 @WINDOWS
-def test_packets_that_overtake_one_another_change_no_value(wire, simulator, window):
+def test_packets_that_overtake_one_another_change_no_value(story_over, wire, window):
     manner = Manner(delay_s=0.02, jitter_s=0.3, repeated=0.2)
-    told = story_over(
-        wire,
-        simulator,
-        manner,
-        window=window,
-        timeout_s=10,
-        shown=lambda told: wire.overtaken > 0,
-    )
+    told = story_over(manner, window=window, timeout_s=10, shown=lambda told: wire.overtaken > 0)
     assert told.errors == []
 
 
 @pytest.mark.requirement("FI-NL-05")
 @WINDOWS
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
-def test_lost_packets_end_in_a_time_out_at_worst(wire, simulator, share, window):
+def test_lost_packets_end_in_a_time_out_at_worst(story_over, wire, share, window):
     manner = Manner(lost=share)
-    told = story_over(
-        wire,
-        simulator,
-        manner,
-        window=window,
-        timeout_s=0.5,
-        shown=lambda told: wire.dropped > 0,
-    )
+    told = story_over(manner, window=window, timeout_s=0.5, shown=lambda told: wire.dropped > 0)
     assert [each for each in told.errors if not isinstance(each, LOST)] == []
 
 
 @pytest.mark.requirement("FI-NL-05")
 @WINDOWS
-def test_little_bandwidth_costs_time_and_nothing_else(wire, simulator, window):
+def test_little_bandwidth_costs_time_and_nothing_else(story_over, window):
     manner = Manner(bytes_per_s=10_000 / 8)
-    told = story_over(wire, simulator, manner, window=window, timeout_s=10)
+    told = story_over(manner, window=window, timeout_s=10)
     assert told.errors == []
 
 
 @pytest.mark.requirement("FI-CH-01")
 @WINDOWS
-def test_whatever_the_network_does_at_once_values_are_right(wire, simulator, window):
+def test_whatever_the_network_does_at_once_values_are_right(story_over, window):
     manner = Manner(delay_s=0.05, jitter_s=0.3, lost=0.2, repeated=0.2)
-    told = story_over(
-        wire,
-        simulator,
-        manner,
-        window=window,
-        timeout_s=0.5,
-        shown=lambda told: told.errors,
-    )
+    told = story_over(manner, window=window, timeout_s=0.5, shown=lambda told: told.errors)
     assert [each for each in told.errors if not isinstance(each, LOST)] == []
 
 

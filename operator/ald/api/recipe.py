@@ -26,6 +26,7 @@ from ald.api.fields import (
     Within,
 )
 from ald.api.meta import Condition, Metadata
+from ald.units import RELATIVE_ERROR_MAX, RELATIVE_ERROR_MIN
 
 LOOP_DEPTH_MAX = 4
 """Loops nest at most this deep; the schema is unrolled as often."""
@@ -262,8 +263,8 @@ class Timing(Model):
     )
     max_relative_error: float = Field(
         0.2,
-        ge=0.001,
-        le=1,
+        ge=RELATIVE_ERROR_MIN,
+        le=RELATIVE_ERROR_MAX,
         strict=True,
         allow_inf_nan=False,
         description="Largest deviation as a share of the wanted length: 0.2 is 8 ms of 40 ms.",

@@ -2,10 +2,9 @@
 
 A purge counts for an exclusion group when its gas is one of the group's and its commanded flow at least the group's minimum;
 and of a gas with a flow feedback only the time in which that is good and at least nine tenths of the commanded flow, of one
-without only the time in which its set point does not read less. A scan
-speaks for the time up to the next one, and the next one confirms or takes that back. Of a flow whose set point has moved since
-it began it says nothing: what was purged from then on counts once a later one has confirmed it. Counted time adds up over
-purges until a valve of the group opens again.
+without only the time in which its set point does not read less. A scan speaks for the time up to the next one, and the next
+one confirms or takes that back. Of a flow whose set point has moved since it began it says nothing: what was purged from then
+on counts once a later one has confirmed it. Counted time adds up over purges until a valve of the group opens again.
 """
 
 from collections.abc import Iterator

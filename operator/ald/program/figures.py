@@ -19,10 +19,7 @@ from ald.program.model import (
     Wait,
     WaitFor,
 )
-from ald.units import DURATION_NS_MAX
-
-SHARE_MIN, SHARE_MAX = 0.001, 1.0
-"""What a recipe may say of `timing.maxRelativeError`."""
+from ald.units import DURATION_NS_MAX, RELATIVE_ERROR_MAX, RELATIVE_ERROR_MIN
 
 Ranges = Iterator[tuple[str, float, float, float]]
 """What it is, its value, and between which two it lies, both included."""
@@ -32,49 +29,44 @@ _FLOAT_MAX = math.nextafter(math.inf, 0)
 
 def fault(program: Program) -> str:
     """Return the first figure that nobody can work with, in plain words; empty when all are sound."""
-    for index, each in enumerate(program.instructions):
-        for what, value, low, high in _ranges(each):
+    for where, ranges in _everywhere(program):
+        for what, value, low, high in ranges:
             if not low <= value <= high:
-                return f"instruction {index}: {what} {value} is not from {low} to {high}"
-    for what, value, low, high in _of_timing(program.timing):
-        if not low <= value <= high:
-            return f"{what} {value} is not from {low} to {high}"
+                return f"{where}{what} {value} is not from {low} to {high}"
     return ""
+
+
+def _everywhere(program: Program) -> Iterator[tuple[str, Ranges]]:
+    for index, each in enumerate(program.instructions):
+        yield f"instruction {index}: ", _ranges(each)
+    if program.timing is not None:
+        yield "", _of_timing(program.timing)
 
 
 def _ranges(instruction: Instruction) -> Ranges:
     match instruction:
         case Pulse(open_ns=value):
             yield "open_ns", value, 1, DURATION_NS_MAX
-        case Purge(duration_ns=value) | Wait(duration_ns=value):
+        case Purge(duration_ns=duration_ns, flow=value):
+            yield "duration_ns", duration_ns, 0, DURATION_NS_MAX
+            yield "flow", value, -_FLOAT_MAX, _FLOAT_MAX
+        case Wait(duration_ns=value):
             yield "duration_ns", value, 0, DURATION_NS_MAX
         case WaitFor(stable_ns=stable_ns, timeout_ns=timeout_ns):
             yield "stable_ns", stable_ns, 0, DURATION_NS_MAX
             yield "timeout_ns", timeout_ns, 0, DURATION_NS_MAX
         case Prompt(timeout_ns=value):
             yield "timeout_ns", value, 0, DURATION_NS_MAX
-        case Ramp(per_second=value):
-            yield "per_second", value, math.nextafter(0, 1), _FLOAT_MAX
-        case _:
-            pass
-    yield from _written(instruction)
-
-
-def _written(instruction: Instruction) -> Ranges:
-    match instruction:
-        case Purge(flow=value):
-            yield "flow", value, -_FLOAT_MAX, _FLOAT_MAX
+        case Ramp(per_second=per_second, to=value):
+            yield "per_second", per_second, math.nextafter(0, 1), _FLOAT_MAX
+            yield "to", value, -_FLOAT_MAX, _FLOAT_MAX
         case Set(value=value):
             yield "value", value, -_FLOAT_MAX, _FLOAT_MAX
-        case Ramp(to=value):
-            yield "to", value, -_FLOAT_MAX, _FLOAT_MAX
         case _:
             pass
 
 
-def _of_timing(timing: Timing | None) -> Ranges:
-    if timing is None:
-        return
-    yield "max_relative_error", timing.max_relative_error, SHARE_MIN, SHARE_MAX
+def _of_timing(timing: Timing) -> Ranges:
+    yield "max_relative_error", timing.max_relative_error, RELATIVE_ERROR_MIN, RELATIVE_ERROR_MAX
     if timing.max_error_ns is not None:
         yield "max_error_ns", timing.max_error_ns, 1, DURATION_NS_MAX

@@ -8,8 +8,6 @@ A thread writes it, so that a volume that hangs for a while is no reason to take
 from __future__ import annotations
 
 import errno
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from concurrent.futures import wait as finish
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -22,10 +20,12 @@ from ald.engine.trace import open_run, unsafe
 from ald.errors import CorruptRecordError
 from ald.gateway.driver.files import Ledger, read_ledger, read_reservation, write_ledger
 from ald.gateway.driver.memory import Remembered, RunMemory
+from ald.gateway.driver.volume_writer import VolumeWriter
 from ald.program.model import Pulse
 from ald.records.event import Event, RunEnded, RunStarted
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
     from pathlib import Path
 
 
@@ -65,8 +65,8 @@ class Diary:
         self._path = ledger
         self._begins_at = 0
         self._unwritten: Ledger | None = None
-        self._thread = thread or ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
-        self._going: tuple[Ledger, Future[None]] | None = None
+        self._writer = VolumeWriter("ledger", thread)
+        self._sent: Ledger | None = None
         self.ledger = Ledger() if is_lost else read_ledger(ledger) or Ledger()
         if not memory.is_blank:
             self.ledger = replace(self.ledger, last=memory.last or self.ledger.last)
@@ -105,7 +105,8 @@ class Diary:
                 raise OSError(errno.EBUSY, "the end of the last run is still on its way to it")
             # Where it fails only after the volume has the new one, the old one is due again.
             self._unwritten = _ledger(was, None)
-            self._begin(_ledger(now, present))
+            self._send(_ledger(now, present))
+            self._writer.taken(BEGINNING_WAITS_S)
             self._begins_at = last_record + started
             self._unwritten = None
         if ended:
@@ -121,17 +122,6 @@ class Diary:
             self._unwritten = _ledger(now, present)
             self._tell(now)
             self._memory.remember(Remembered(run=None, unsafe=self.unsafe, last=now.last_run))
-
-    def _begin(self, begun: Ledger) -> None:
-        """Have the beginning of a run come to the volume; it may still come when it was refused for having taken too long.
-
-        Raises:
-            OSError: it has not.
-        """
-        task = self._send(begun)
-        if not self._has_come(within_s=BEGINNING_WAITS_S):
-            raise OSError(errno.ETIMEDOUT, f"it has not answered for {BEGINNING_WAITS_S:g} s")
-        task.result()
 
     def _tell(self, now: State) -> None:
         self.unsafe = unsafe(now)
@@ -158,24 +148,19 @@ class Diary:
 
     def close(self) -> None:
         """Leave everything to the next executor."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._writer.close()
         self._memory.close()
 
-    def _send(self, ledger: Ledger) -> Future[None]:
+    def _send(self, ledger: Ledger) -> None:
         """Have this written, in place of whatever the volume has; nothing may be on its way."""
-        task = self._thread.submit(write_ledger, self._path, ledger)
-        self._going = (ledger, task)
-        return task
+        self._sent = ledger
+        self._writer.send(write_ledger, self._path, ledger)
 
     def _has_come(self, *, within_s: float) -> bool:
         """Tell whether nothing is on its way to the volume, or comes to it or fails within that time."""
-        if self._going is None:
-            return True
-        ledger, task = self._going
-        if finish([task], within_s).not_done:
+        if not self._writer.is_free(within_s):
             return False
-        self._going = None
-        if task.exception() is None and self._unwritten is ledger:
+        if self._unwritten is self._sent and not self._writer.has_failed:
             self._unwritten = None
         return True
 

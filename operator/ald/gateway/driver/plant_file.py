@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import errno
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from concurrent.futures import wait as finish
 from typing import TYPE_CHECKING
 
 from ald.engine.effects import Effect, Journal, UsePlant
 from ald.gateway.driver.files import write_plant
+from ald.gateway.driver.volume_writer import VolumeWriter
 from ald.records.event import RunStarted
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from ald.engine.state import State
@@ -26,8 +26,7 @@ class PlantFile:
 
     def __init__(self, path: Path, *, thread: Executor | None = None) -> None:
         self._path = path
-        self._thread = thread or ThreadPoolExecutor(max_workers=1, thread_name_prefix="plant")
-        self._going: Future[None] | None = None
+        self._writer = VolumeWriter("plant", thread)
         self._is_doubtful = False
 
     def before(self, now: State, effects: tuple[Effect, ...]) -> None:
@@ -47,15 +46,13 @@ class PlantFile:
                     self._keep(now.layout.plant)
 
     def close(self) -> None:
-        """Wait for nothing: a file is replaced whole or not at all."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Wait for nothing."""
+        self._writer.close()
 
     def _keep(self, plant: Plant) -> None:
-        if self._going is not None and not self._going.done():
+        if not self._writer.is_free():
             raise OSError(errno.EBUSY, "a configuration is still on its way to it")
         self._is_doubtful = True
-        self._going = self._thread.submit(write_plant, self._path, plant)
-        if finish([self._going], WAITS_S).not_done:
-            raise OSError(errno.ETIMEDOUT, f"it has not answered for {WAITS_S:g} s")
-        self._going.result()
+        self._writer.send(write_plant, self._path, plant)
+        self._writer.taken(WAITS_S)
         self._is_doubtful = False

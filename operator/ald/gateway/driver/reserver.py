@@ -1,17 +1,13 @@
-"""Puts reservations on the volume: in a thread of its own, because no valve waits for a disk.
-
-The thread does a few calls that all leave the interpreter to the loop while they last. It is given work when no valve edge
-is near, or when it has waited for long.
-"""
+"""Puts reservations on the volume: when no valve edge is near, or when they have waited for long."""
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ald.engine.effects import Reserve
 from ald.engine.inputs import Reserved
 from ald.gateway.driver.files import write_reservation
+from ald.gateway.driver.volume_writer import VolumeWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,11 +24,11 @@ class Reserver:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reserve")
+        self._writer = VolumeWriter("reserve")
         self._wanted: Reserve | None = None
         self._due_ns = 0
         self._not_before_ns = 0
-        self._going: tuple[Reserve, Future[None]] | None = None
+        self._going: Reserve | None = None
 
     def ask(self, wanted: Reserve, now_ns: int) -> None:
         """Have this on the volume, in place of any other that still waits."""
@@ -45,20 +41,19 @@ class Reserver:
         wanted = self._wanted
         is_time = (is_quiet or now_ns >= self._due_ns) and now_ns >= self._not_before_ns
         if wanted is not None and self._going is None and is_time:
-            self._wanted = None
-            task = self._thread.submit(write_reservation, self._path, wanted.reservation)
-            self._going = (wanted, task)
+            self._wanted, self._going = None, wanted
+            self._writer.send(write_reservation, self._path, wanted.reservation)
         return done
 
     def close(self) -> None:
-        """Wait for nothing: what is on its way concerns a run that has ended, and a file is replaced whole or not at all."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Wait for nothing: what is on its way concerns a run that has ended."""
+        self._writer.close()
 
     def _done(self, now_ns: int) -> Reserved | None:
-        if self._going is None or not self._going[1].done():
+        if self._going is None or not self._writer.is_free():
             return None
-        (wanted, task), self._going = self._going, None
-        if task.cancelled() or task.exception() is not None:
+        wanted, self._going = self._going, None
+        if self._writer.has_failed:
             self._wanted = self._wanted or wanted
             self._not_before_ns = now_ns + RETRY_NS
             return None

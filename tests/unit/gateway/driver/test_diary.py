@@ -20,6 +20,21 @@ from unit.engine.programs import MS, UID, S, flow, purge, valve, wait
 from unit.engine.world import World
 
 
+def kept(diary, world, kind):
+    """Have the diary keep a life up to the step with an event of this kind, and return what it is to be told of that one.
+
+    Without such a step it keeps all of it, and nothing is returned.
+    """
+    state = State()
+    for _, now, effects in replay(world.inputs):
+        if any(isinstance(e, Journal) and isinstance(e.event, kind) for e in effects):
+            return state, now, effects, 10
+        diary.before(state, now, effects, 10)
+        diary.after(effects)
+        state = now
+    return None
+
+
 def test_killed_before_or_after_any_step_is_on_record_a_run_is_open_exactly_when_it_began_and_has_not_ended(
     tmp_path,
 ):
@@ -56,14 +71,8 @@ def test_a_new_pod_learns_from_the_volume_that_a_run_was_on(tmp_path):
     world = World().ready().start(flow(20.0), purge(300), valve("tma", 40))
     world.run_for(1 * S)
     diary = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0)
-    state = State()
-    for given, now, effects in replay(world.inputs):
-        if any(isinstance(e, Journal) and isinstance(e.event, RunEnded) for e in effects):
-            break
-        diary.before(state, now, effects, 10)
-        diary.after(effects)
-        state = now
-        assert given.at_ns >= 0
+    kept(diary, world, RunEnded)
+    assert all(given.at_ns >= 0 for given in world.inputs)
     (tmp_path / "m").unlink()
     found = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0).found
     assert found is not None
@@ -226,15 +235,9 @@ def test_a_run_that_was_refused_after_the_volume_had_it_is_taken_back(tmp_path, 
 
     monkeypatch.setattr(diary_module, "write_ledger", late)
     diary = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0)
-    state = State()
-    for _, now, effects in replay(world.inputs):
-        if any(isinstance(e, Journal) and isinstance(e.event, RunStarted) for e in effects):
-            break
-        diary.before(state, now, effects, 10)
-        diary.after(effects)
-        state = now
+    start = kept(diary, world, RunStarted)
     with pytest.raises(OSError, match="synced"):
-        diary.before(state, now, effects, 10)
+        diary.before(*start)
     diary.catch_up(within_s=10)
     left = Diary(RunMemory(tmp_path / "n"), tmp_path / "r", 0)
     assert left.found is None
@@ -261,15 +264,10 @@ def test_a_volume_that_hangs_keeps_nobody_waiting_for_the_end_of_a_run_and_takes
     stall, go_on = stalled
     world = World().ready().start(wait(10))
     world.run_until_ended()
-    diary = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0)
-    state, start = State(), None
-    for _, now, effects in replay(world.inputs):
-        if any(isinstance(e, Journal) and isinstance(e.event, RunStarted) for e in effects):
-            start = (state, now, effects, 10)
-        diary.before(state, now, effects, 10)
-        diary.after(effects)
-        state = now
+    start = kept(Diary(RunMemory(tmp_path / "a"), tmp_path / "b", 0), world, RunStarted)
     assert start is not None
+    diary = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0)
+    assert kept(diary, world, ()) is None
     stall()
     for _ in range(3):
         diary.catch_up()
@@ -290,18 +288,10 @@ def test_a_run_that_was_refused_for_a_volume_that_hung_is_taken_back_when_it_has
     stall, go_on = stalled
     world = World().ready().start(wait(10))
     diary = Diary(RunMemory(tmp_path / "m"), tmp_path / "r", 0)
-    state, refused = State(), 0
+    start = kept(diary, world, RunStarted)
     stall()
-    for _, now, effects in replay(world.inputs):
-        if any(isinstance(e, Journal) and isinstance(e.event, RunStarted) for e in effects):
-            with pytest.raises(OSError, match="not answered"):
-                diary.before(state, now, effects, 10)
-            refused += 1
-            break
-        diary.before(state, now, effects, 10)
-        diary.after(effects)
-        state = now
-    assert refused == 1
+    with pytest.raises(OSError, match="not answered"):
+        diary.before(*start)
     assert not diary.catch_up(), "on its way"
     go_on()
     while not diary.catch_up(within_s=10):
